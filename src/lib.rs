@@ -1,0 +1,25 @@
+//! ScaiDNS: a multi-tenant DNS control plane in front of PowerDNS.
+//!
+//! One library, one executable, layers that point one way (see ARCHITECTURE.md):
+//!
+//! `main → cli → app → { http | worker | dev } → service → { storage · pdns · scaikey · resolve } → authz → { dns · tenancy · config · ids · clock }`
+
+pub mod app;
+pub mod authz;
+pub mod cli;
+pub mod clock;
+pub mod config;
+#[cfg(feature = "dev")]
+pub mod dev;
+pub mod dns;
+pub mod http;
+pub mod ids;
+pub mod pdns;
+pub mod resolve;
+pub mod scaikey;
+pub mod service;
+pub mod shutdown;
+pub mod storage;
+pub mod telemetry;
+pub mod tenancy;
+pub mod worker;
