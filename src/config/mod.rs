@@ -1,1 +1,243 @@
-//! config
+//! Configuration from the environment: read once, all problems reported at once. Every variable is documented
+//! at its field. Nothing else in the program reads the environment.
+
+mod reader;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+
+use reader::Reader;
+pub use reader::{ConfigProblem, ConfigProblems};
+
+/// What the operator decided.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `ENVIRONMENT`: production (default), staging or development.
+    pub environment: Environment,
+    /// `BIND_ADDRESS`, default `127.0.0.1:8000`.
+    pub bind_address: SocketAddr,
+    /// `EXTERNAL_URL`: what clients call this installation, without a trailing slash.
+    pub external_url: String,
+    pub database: DatabaseConfig,
+    pub redis: RedisConfig,
+    pub pdns: PdnsConfig,
+    pub scaikey: ScaiKeyConfig,
+    pub secrets: Secrets,
+    pub validation: ValidationConfig,
+    /// `NAMESERVERS`: the platform's nameservers, comma separated; at least one name.
+    pub nameservers: Vec<String>,
+    /// `TRUSTED_PROXIES`: CIDRs whose `X-Forwarded-For` is believed, read from the right.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `CORS_ORIGINS`: origins of browsers that may call the API.
+    pub cors_origins: Vec<String>,
+    pub log: LogConfig,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    Production,
+    Staging,
+    Development,
+}
+
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    /// `DATABASE_URL`: `mysql://user:password@host/database`; `mysql+asyncmy://` is taken too.
+    pub url: SecretString,
+    /// `DATABASE_POOL_SIZE`, default 20.
+    pub pool_size: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct RedisConfig {
+    /// `REDIS_URL`.
+    pub url: SecretString,
+}
+
+#[derive(Clone, Debug)]
+pub struct PdnsConfig {
+    /// `PDNS_API_URL`, without `/api/v1`.
+    pub api_url: String,
+    /// `PDNS_API_KEY`.
+    pub api_key: SecretString,
+}
+
+#[derive(Clone, Debug)]
+pub struct ScaiKeyConfig {
+    /// `SCAIKEY_URL`, without a trailing slash.
+    pub url: String,
+    /// `SCAIKEY_CLIENT_ID`.
+    pub client_id: String,
+    /// `SCAIKEY_CLIENT_SECRET`.
+    pub client_secret: SecretString,
+    /// `SCAIKEY_APPLICATION_ID`.
+    pub application_id: String,
+    /// `SCAIKEY_JWKS_CACHE_TTL` in seconds, default 3600.
+    pub jwks_cache_ttl: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// `API_KEY_PEPPER`: comma separated, newest first, each at least 32 bytes.
+    pub api_key_peppers: Vec<SecretString>,
+    /// `SESSION_SECRET`: at least 32 bytes; signs cursors.
+    pub session_secret: SecretString,
+    /// `SCAIKEY_WEBHOOK_SECRET`: comma separated.
+    pub webhook_secrets: Vec<SecretString>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ValidationConfig {
+    /// `VALIDATION_RESOLVERS`: comma separated `address[:port]`.
+    pub resolvers: Vec<SocketAddr>,
+    /// `VALIDATION_AUTHORITATIVE_PORT`, default 53.
+    pub authoritative_port: u16,
+    /// `VALIDATION_ALLOW_PRIVATE_NAMESERVERS`, default false; refused in production.
+    pub allow_private_nameservers: bool,
+    /// `VALIDATION_CHALLENGE_TTL`: the TTL suggested for the TXT record, default 3600.
+    pub challenge_ttl: u32,
+    /// `VALIDATION_EXPIRY_HOURS`, default 72.
+    pub expiry: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// `LOG_LEVEL`, default `info`.
+    pub level: String,
+    /// `LOG_FORMAT`: text (default) or json.
+    pub json: bool,
+}
+
+impl Config {
+    /// Reads the process's environment.
+    pub fn from_env() -> Result<Self, ConfigProblems> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// Reads through `lookup`; every variable may also be given as `NAME_FILE`.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigProblems> {
+        let mut reader = Reader::new(&lookup);
+        let r = &mut reader;
+        let environment = r.choice(
+            "ENVIRONMENT",
+            &[
+                ("production", Environment::Production),
+                ("staging", Environment::Staging),
+                ("development", Environment::Development),
+            ],
+            Environment::Production,
+        );
+        let config = Self {
+            environment,
+            bind_address: r.parsed("BIND_ADDRESS", "127.0.0.1:8000"),
+            external_url: r.http_url("EXTERNAL_URL"),
+            database: DatabaseConfig {
+                url: r.database_url("DATABASE_URL"),
+                pool_size: r.bounded("DATABASE_POOL_SIZE", 20, 1, 1_000),
+            },
+            redis: RedisConfig { url: r.url_with_scheme("REDIS_URL", &["redis", "rediss"]) },
+            pdns: PdnsConfig { api_url: r.http_url("PDNS_API_URL"), api_key: r.required_secret("PDNS_API_KEY") },
+            scaikey: ScaiKeyConfig {
+                url: r.http_url("SCAIKEY_URL"),
+                client_id: r.required("SCAIKEY_CLIENT_ID"),
+                client_secret: r.required_secret("SCAIKEY_CLIENT_SECRET"),
+                application_id: r.required("SCAIKEY_APPLICATION_ID"),
+                jwks_cache_ttl: Duration::from_secs(r.bounded("SCAIKEY_JWKS_CACHE_TTL", 3_600, 1, 86_400)),
+            },
+            secrets: Secrets {
+                api_key_peppers: r.secrets("API_KEY_PEPPER", 32),
+                session_secret: r.long_secret("SESSION_SECRET", 32),
+                webhook_secrets: r.secrets("SCAIKEY_WEBHOOK_SECRET", 1),
+            },
+            validation: ValidationConfig {
+                resolvers: r.socket_addresses("VALIDATION_RESOLVERS", "1.1.1.1,8.8.8.8,9.9.9.9", 53),
+                authoritative_port: r.bounded("VALIDATION_AUTHORITATIVE_PORT", 53, 1, 65_535),
+                allow_private_nameservers: r.boolean("VALIDATION_ALLOW_PRIVATE_NAMESERVERS", false),
+                challenge_ttl: r.bounded("VALIDATION_CHALLENGE_TTL", 3_600, 1, 604_800),
+                expiry: Duration::from_secs(3_600 * r.bounded::<u64>("VALIDATION_EXPIRY_HOURS", 72, 1, 8_760)),
+            },
+            nameservers: r.host_names("NAMESERVERS"),
+            trusted_proxies: r.networks("TRUSTED_PROXIES"),
+            cors_origins: r.list("CORS_ORIGINS"),
+            log: LogConfig {
+                level: r.text("LOG_LEVEL", "info").to_ascii_lowercase(),
+                json: r.choice("LOG_FORMAT", &[("text", false), ("json", true)], false),
+            },
+        };
+        if config.environment == Environment::Production && config.validation.allow_private_nameservers {
+            reader.problem("VALIDATION_ALLOW_PRIVATE_NAMESERVERS", "must not be set in production");
+        }
+        reader.finish(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn complete() -> HashMap<&'static str, &'static str> {
+        HashMap::from([
+            ("DATABASE_URL", "mysql+asyncmy://u:p@localhost/db"),
+            ("REDIS_URL", "redis://localhost"),
+            ("PDNS_API_URL", "http://localhost:8081/"),
+            ("PDNS_API_KEY", "k"),
+            ("SCAIKEY_URL", "https://id.example"),
+            ("SCAIKEY_CLIENT_ID", "c"),
+            ("SCAIKEY_CLIENT_SECRET", "s"),
+            ("SCAIKEY_APPLICATION_ID", "app_1"),
+            ("SCAIKEY_WEBHOOK_SECRET", "one,two"),
+            ("EXTERNAL_URL", "https://dns.example"),
+            ("SESSION_SECRET", "0123456789abcdef0123456789abcdef"),
+            ("API_KEY_PEPPER", "0123456789abcdef0123456789abcdef"),
+            ("NAMESERVERS", "ns1.dns.example,ns2.dns.example."),
+        ])
+    }
+
+    fn read(environment: &HashMap<&'static str, &'static str>) -> Result<Config, ConfigProblems> {
+        Config::from_lookup(|name| environment.get(name).map(|value| (*value).to_owned()))
+    }
+
+    #[test]
+    fn a_complete_environment_is_read() {
+        let config = read(&complete()).expect("complete");
+        assert_eq!(config.nameservers, ["ns1.dns.example", "ns2.dns.example"]);
+        assert_eq!(config.pdns.api_url, "http://localhost:8081");
+        assert_eq!(config.secrets.webhook_secrets.len(), 2);
+        assert_eq!(config.validation.resolvers[0], "1.1.1.1:53".parse().expect("address"));
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let mut environment = complete();
+        environment.remove("DATABASE_URL");
+        environment.insert("SESSION_SECRET", "short");
+        environment.insert("BIND_ADDRESS", "nowhere");
+        environment.insert("VALIDATION_ALLOW_PRIVATE_NAMESERVERS", "true");
+        let problems = read(&environment).expect_err("four problems");
+        let names: Vec<&str> = problems.0.iter().map(|p| p.variable.as_str()).collect();
+        for name in ["DATABASE_URL", "SESSION_SECRET", "BIND_ADDRESS", "VALIDATION_ALLOW_PRIVATE_NAMESERVERS"] {
+            assert!(names.contains(&name), "{name} in {names:?}");
+        }
+        assert_eq!(names.len(), 4);
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file() {
+        let file = tempfile::NamedTempFile::new().expect("file");
+        std::fs::write(file.path(), "from-file\n").expect("write");
+        let path = file.path().to_string_lossy().into_owned();
+        let mut environment = complete();
+        environment.remove("PDNS_API_KEY");
+        let config = Config::from_lookup(|name| match name {
+            "PDNS_API_KEY_FILE" => Some(path.clone()),
+            _ => environment.get(name).map(|value| (*value).to_owned()),
+        })
+        .expect("complete");
+        assert_eq!(secrecy::ExposeSecret::expose_secret(&config.pdns.api_key), "from-file");
+    }
+}

@@ -1,1 +1,52 @@
-//! http
+//! The HTTP edge: the only place (beside `dev/`) that knows axum, status codes and wire names.
+
+mod error;
+mod extract;
+mod health;
+mod openapi;
+mod paging;
+mod paths;
+mod request_id;
+mod routes;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, Uri};
+use axum::middleware::{from_fn, map_request};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::service::Services;
+
+pub use openapi::document;
+
+/// Larger bodies are refused with 413.
+const BODY_BYTES_MAX: usize = 10 * 1024 * 1024; // contract
+
+/// The whole HTTP service.
+pub fn router(services: Arc<Services>) -> Router {
+    let (api, document) = openapi::complete(routes::routes().split_for_parts());
+    let inner = api
+        .merge(openapi::pages(document))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn(request_id::middleware))
+                .layer(CatchPanicLayer::custom(error::panic_response))
+                .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+        )
+        .with_state(services);
+    // outside of the router, so that it sees the path first
+    Router::new().fallback_service(ServiceBuilder::new().layer(map_request(paths::normalize)).service(inner))
+}
+
+async fn not_found(uri: Uri) -> error::ApiError {
+    error::ApiError::new(StatusCode::NOT_FOUND, "not_found", format!("There is nothing at {}", uri.path()))
+}
+
+async fn method_not_allowed() -> error::ApiError {
+    error::ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not allowed here")
+}

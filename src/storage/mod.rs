@@ -1,1 +1,104 @@
-//! storage
+//! MariaDB: all SQL of the program, one file per table family. Functions that touch a tenant's data take a proof of
+//! the authorization code. No decisions here.
+//!
+//! Sessions are READ COMMITTED; what must hold across statements is locked with `FOR UPDATE` at its place.
+
+pub mod audit;
+mod error;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::{Executor, MySqlPool};
+
+use crate::config::DatabaseConfig;
+
+pub use error::StorageError;
+
+pub type Result<T> = std::result::Result<T, StorageError>;
+
+/// How long a request waits for a connection: the caller hears of a dead database within three seconds.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(2_000);
+
+/// How long one look at the database may take where the caller waits for it.
+pub const LOOK_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// The pool. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pool: MySqlPool,
+}
+
+impl Db {
+    /// Makes the pool without connecting: a replica starts while the database is down, and says so in its readiness.
+    pub fn lazy(config: &DatabaseConfig) -> Result<Self> {
+        let options = MySqlConnectOptions::from_str(config.url.expose_secret())?;
+        let pool = MySqlPoolOptions::new()
+            .max_connections(config.pool_size)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .max_lifetime(Duration::from_secs(1_800))
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
+                    // a lock that is not had in this time is answered as busy
+                    connection.execute("SET SESSION innodb_lock_wait_timeout = 5").await?;
+                    Ok(())
+                })
+            })
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    pub fn from_pool(pool: MySqlPool) -> Self {
+        Self { pool }
+    }
+
+    pub fn pool(&self) -> &MySqlPool {
+        &self.pool
+    }
+
+    pub async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::MySql>> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// Applies the migrations that are missing.
+    pub async fn migrate(&self) -> Result<()> {
+        MIGRATOR.run(&self.pool).await.map_err(|error| StorageError::Corrupt(format!("migration failed: {error}")))
+    }
+
+    /// Whether every migration of this executable has been applied.
+    pub async fn is_migrated(&self) -> Result<bool> {
+        let applied: std::result::Result<i64, sqlx::Error> =
+            sqlx::query_scalar("SELECT COUNT(*) FROM _sqlx_migrations WHERE success").fetch_one(&self.pool).await;
+        match applied.map_err(StorageError::from) {
+            Ok(count) => Ok(usize::try_from(count).is_ok_and(|count| count >= MIGRATOR.iter().count())),
+            // no such table: nothing was ever applied
+            Err(StorageError::Other(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One round trip, within [`LOOK_TIMEOUT`].
+    pub async fn ping(&self) -> Result<()> {
+        within(async {
+            sqlx::query("SELECT 1").execute(&self.pool).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Bounds one look at the database: a server that is stopped, not dead, must not hold a request.
+pub async fn within<T>(look: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(LOOK_TIMEOUT, look)
+        .await
+        .unwrap_or_else(|_| Err(StorageError::Unavailable("no answer within 2.5 s".into())))
+}

@@ -1,0 +1,13 @@
+CREATE TABLE tenants (
+    id BINARY(16) NOT NULL PRIMARY KEY,
+    scaikey_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    partner_id BINARY(16) NULL,
+    name VARCHAR(255) NOT NULL,
+    slug VARCHAR(255) NOT NULL,
+    status VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    settings LONGTEXT NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    updated_at DATETIME(6) NOT NULL,
+    UNIQUE KEY tenants_scaikey_id (scaikey_id),
+    KEY tenants_partner (partner_id)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4

@@ -1,0 +1,22 @@
+CREATE TABLE api_keys (
+    id BINARY(16) NOT NULL PRIMARY KEY,
+    tenant_id BINARY(16) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    description TEXT NULL,
+    secret_hash BINARY(32) NOT NULL,
+    key_prefix VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    status VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    permission_source VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    permission_source_id BINARY(16) NOT NULL,
+    scopes LONGTEXT NULL,
+    rate_limit INT UNSIGNED NULL,
+    ip_whitelist LONGTEXT NOT NULL,
+    expires_at DATETIME(6) NULL,
+    last_used_at DATETIME(6) NULL,
+    last_used_ip VARCHAR(45) CHARACTER SET ascii COLLATE ascii_bin NULL,
+    use_count BIGINT UNSIGNED NOT NULL DEFAULT 0,
+    created_at DATETIME(6) NOT NULL,
+    updated_at DATETIME(6) NOT NULL,
+    UNIQUE KEY api_keys_secret_hash (secret_hash),
+    KEY api_keys_tenant (tenant_id, name, id)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4

@@ -1,0 +1,222 @@
+//! Reading one environment: collects every problem instead of stopping at the first.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+
+/// One variable that is missing or malformed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigProblem {
+    pub variable: String,
+    pub message: String,
+}
+
+/// All that is wrong with the environment.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct ConfigProblems(pub Vec<ConfigProblem>);
+
+impl fmt::Display for ConfigProblems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "the configuration is incomplete:")?;
+        for ConfigProblem { variable, message } in &self.0 {
+            writeln!(f, "  {variable} {message}")?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    problems: Vec<ConfigProblem>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { lookup, problems: Vec::new() }
+    }
+
+    pub fn problem(&mut self, variable: &str, message: impl Into<String>) {
+        self.problems.push(ConfigProblem { variable: variable.to_owned(), message: message.into() });
+    }
+
+    pub fn finish<T>(self, value: T) -> Result<T, ConfigProblems> {
+        if self.problems.is_empty() { Ok(value) } else { Err(ConfigProblems(self.problems)) }
+    }
+
+    /// The variable, or what stands in the file that `NAME_FILE` names; blank counts as absent.
+    fn optional(&mut self, name: &str) -> Option<String> {
+        if let Some(value) = (self.lookup)(name).filter(|value| !value.trim().is_empty()) {
+            return Some(value.trim().to_owned());
+        }
+        let path = (self.lookup)(&format!("{name}_FILE")).filter(|path| !path.is_empty())?;
+        match std::fs::read_to_string(&path) {
+            Ok(content) => Some(content.trim().to_owned()).filter(|value| !value.is_empty()),
+            Err(error) => {
+                self.problem(name, format!("could not be read from the file {path}: {error}"));
+                Some(String::new())
+            }
+        }
+    }
+
+    pub fn required(&mut self, name: &str) -> String {
+        self.optional(name).unwrap_or_else(|| {
+            self.problem(name, "is missing");
+            String::new()
+        })
+    }
+
+    pub fn text(&mut self, name: &str, default: &str) -> String {
+        self.optional(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    pub fn required_secret(&mut self, name: &str) -> SecretString {
+        self.required(name).into()
+    }
+
+    pub fn long_secret(&mut self, name: &str, least: usize) -> SecretString {
+        let value = self.required(name);
+        self.check_length(name, &value, least);
+        value.into()
+    }
+
+    pub fn secrets(&mut self, name: &str, least: usize) -> Vec<SecretString> {
+        let value = self.required(name);
+        split(&value)
+            .into_iter()
+            .map(|secret| {
+                self.check_length(name, &secret, least);
+                secret.into()
+            })
+            .collect()
+    }
+
+    fn check_length(&mut self, name: &str, value: &str, least: usize) {
+        if !value.is_empty() && value.len() < least {
+            self.problem(name, format!("must have at least {least} bytes, has {}", value.len()));
+        }
+    }
+
+    pub fn parsed<T: FromStr>(&mut self, name: &str, default: &'static str) -> T {
+        let value = self.text(name, default);
+        value.parse().unwrap_or_else(|_| {
+            self.problem(name, format!("is malformed: {value:?}; an example: {default}"));
+            match default.parse() {
+                Ok(parsed) => parsed,
+                Err(_) => unreachable!("the default of {name} parses"),
+            }
+        })
+    }
+
+    pub fn bounded<T: FromStr + PartialOrd + fmt::Display + Copy>(
+        &mut self,
+        name: &str,
+        default: T,
+        least: T,
+        most: T,
+    ) -> T {
+        let Some(value) = self.optional(name) else { return default };
+        match value.parse::<T>() {
+            Ok(number) if number >= least && number <= most => number,
+            _ => {
+                self.problem(name, format!("must be a number from {least} to {most}, is {value:?}"));
+                default
+            }
+        }
+    }
+
+    pub fn boolean(&mut self, name: &str, default: bool) -> bool {
+        let choices = [("true", true), ("1", true), ("yes", true), ("false", false), ("0", false), ("no", false)];
+        self.choice(name, &choices, default)
+    }
+
+    pub fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: T) -> T {
+        let Some(value) = self.optional(name) else { return default };
+        let found = choices.iter().find(|(text, _)| value.eq_ignore_ascii_case(text));
+        found.map(|(_, choice)| *choice).unwrap_or_else(|| {
+            let names: Vec<&str> = choices.iter().map(|(text, _)| *text).collect();
+            self.problem(name, format!("must be one of {}, is {value:?}", names.join(", ")));
+            default
+        })
+    }
+
+    pub fn http_url(&mut self, name: &str) -> String {
+        let value = self.required(name);
+        let valid =
+            reqwest::Url::parse(&value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !value.is_empty() && !valid {
+            self.problem(name, format!("must be an http or https URL, is {value:?}"));
+        }
+        value.trim_end_matches('/').to_owned()
+    }
+
+    /// The value may hold a password, so it is not repeated in the message.
+    pub fn url_with_scheme(&mut self, name: &str, schemes: &[&str]) -> SecretString {
+        let value = self.required(name);
+        let valid = reqwest::Url::parse(&value).is_ok_and(|url| schemes.contains(&url.scheme()));
+        if !value.is_empty() && !valid {
+            self.problem(name, format!("must be a URL that begins with {}://", schemes.join(":// or ")));
+        }
+        value.into()
+    }
+
+    pub fn database_url(&mut self, name: &str) -> SecretString {
+        let value =
+            self.required(name).replacen("mysql+asyncmy://", "mysql://", 1).replacen("mariadb://", "mysql://", 1);
+        let valid = reqwest::Url::parse(&value).is_ok_and(|url| url.scheme() == "mysql" && url.path().len() > 1);
+        if !value.is_empty() && !valid {
+            self.problem(name, "must be a URL of the form mysql://user:password@host:port/database");
+        }
+        value.into()
+    }
+
+    pub fn list(&mut self, name: &str) -> Vec<String> {
+        split(&self.text(name, ""))
+    }
+
+    pub fn networks(&mut self, name: &str) -> Vec<IpNet> {
+        let mut networks = Vec::new();
+        for item in self.list(name) {
+            match item.parse::<IpNet>().or_else(|_| item.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(network) => networks.push(network),
+                Err(_) => self.problem(name, format!("has {item:?}, which is no CIDR")),
+            }
+        }
+        networks
+    }
+
+    pub fn socket_addresses(&mut self, name: &str, default: &str, port: u16) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        for item in split(&self.text(name, default)) {
+            match item.parse::<SocketAddr>().or_else(|_| item.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port))) {
+                Ok(address) => addresses.push(address),
+                Err(_) => self.problem(name, format!("has {item:?}, which is not of the form address[:port]")),
+            }
+        }
+        addresses
+    }
+
+    pub fn host_names(&mut self, name: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for item in self.list(name) {
+            let host = item.trim_end_matches('.').to_ascii_lowercase();
+            let valid = host.len() <= 253
+                && host.contains('.')
+                && host.split('.').all(|label| {
+                    (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                });
+            if valid {
+                names.push(host);
+            } else {
+                self.problem(name, format!("has {item:?}, which is no host name"));
+            }
+        }
+        names
+    }
+}
+
+fn split(value: &str) -> Vec<String> {
+    value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}

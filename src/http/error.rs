@@ -1,0 +1,153 @@
+//! The one place where a failure gets a status and a wire form: `{"detail", "code", "request_id"}`.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::service::{Error, SchemaProblem};
+
+use super::request_id;
+
+/// Every error answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// A sentence; or `{message, field, conflicts}`; or, with 422, a list of `{loc, msg, type}`.
+    pub detail: ErrorDetail,
+    /// Stable, `snake_case`, for programs.
+    pub code: String,
+    /// As in the header `X-Request-ID`.
+    pub request_id: String,
+}
+
+/// What went wrong, in one of three forms.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ErrorDetail {
+    Text(String),
+    Structured(StructuredDetail),
+    Schema(Vec<SchemaDetail>),
+}
+
+/// A failure that names a field, and the records it conflicts with.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StructuredDetail {
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<String>,
+    /// The change that recovery settles, where the outcome is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change_id: Option<String>,
+}
+
+/// One field that does not have the wanted form.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SchemaDetail {
+    /// Where it stands: `["body", "name"]`.
+    pub loc: Vec<String>,
+    pub msg: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// A failure on its way out of a handler.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    detail: ErrorDetail,
+    retry_after: Option<u32>,
+}
+
+impl ApiError {
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, detail: ErrorDetail::Text(message.into()), retry_after: None }
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid { message, field, code } => Self {
+                status: StatusCode::BAD_REQUEST,
+                code,
+                detail: structured(message, field, Vec::new(), None),
+                retry_after: None,
+            },
+            Error::Schema(problems) => Self {
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                code: "validation_error",
+                detail: ErrorDetail::Schema(problems.into_iter().map(schema_detail).collect()),
+                retry_after: None,
+            },
+            Error::Unauthenticated(message) => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", message),
+            Error::Forbidden { message, code } => Self::new(StatusCode::FORBIDDEN, code, message),
+            Error::NotFound(what) => Self::new(StatusCode::NOT_FOUND, "not_found", format!("{what} not found")),
+            Error::Conflict { message, code, field, conflicts } => Self {
+                status: StatusCode::CONFLICT,
+                code,
+                detail: structured(message, field, conflicts.iter().map(ToString::to_string).collect(), None),
+                retry_after: None,
+            },
+            Error::Upstream(message) => {
+                tracing::warn!(%message, "upstream failed");
+                Self::new(StatusCode::BAD_GATEWAY, "upstream_unavailable", message)
+            }
+            Error::Unavailable { message, retry_after } => Self {
+                retry_after: Some(retry_after),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            },
+            Error::OutcomeUnknown(change) => Self {
+                status: StatusCode::GATEWAY_TIMEOUT,
+                code: "outcome_unknown",
+                detail: structured(
+                    Error::OutcomeUnknown(change).to_string(),
+                    None,
+                    Vec::new(),
+                    Some(change.to_string()),
+                ),
+                retry_after: None,
+            },
+            Error::Internal(message) => {
+                tracing::error!(%message, "internal error");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal error")
+            }
+        }
+    }
+}
+
+/// A plain sentence where nothing more is known, else the structured form.
+fn structured(message: String, field: Option<&str>, conflicts: Vec<String>, change_id: Option<String>) -> ErrorDetail {
+    if field.is_none() && conflicts.is_empty() && change_id.is_none() {
+        return ErrorDetail::Text(message);
+    }
+    ErrorDetail::Structured(StructuredDetail { message, field: field.map(str::to_owned), conflicts, change_id })
+}
+
+fn schema_detail(problem: SchemaProblem) -> SchemaDetail {
+    let SchemaProblem { location, message, kind } = problem;
+    SchemaDetail { loc: location, msg: message, kind: kind.to_owned() }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Self { status, code, detail, retry_after } = self;
+        let body = ErrorBody { detail, code: code.to_owned(), request_id: request_id::current() };
+        let mut response = (status, Json(body)).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// The answer to a panic: logged with its request id, never shown.
+pub fn panic_response(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    ApiError::from(Error::Internal("a handler panicked".into())).into_response()
+}

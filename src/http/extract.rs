@@ -1,0 +1,236 @@
+//! Extractors: each hands over a checked value or answers in the error shape of the contract.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use crate::config::Config;
+use crate::service::{Context, Error, RequestInfo, SchemaProblem, Services};
+
+use super::error::ApiError;
+use super::request_id;
+
+/// The longest user agent that is kept.
+const USER_AGENT_MAX: usize = 512;
+
+/// A JSON body. Unknown fields are refused by the types themselves (`deny_unknown_fields`).
+pub struct ApiJson<T>(pub T);
+
+/// A JSON body all of whose fields are optional: nothing at all is taken as `{}`.
+pub struct OptionalJson<T>(pub T);
+
+/// The query string.
+pub struct ApiQuery<T>(pub T);
+
+/// Path parameters; what is no id of the wanted kind does not exist.
+pub struct ApiPath<T>(pub T);
+
+/// A request with valid credentials.
+pub struct Authenticated(pub Context);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let has_type = is_json(request.headers());
+        let bytes = body(request, state).await?;
+        if !has_type && !(bytes.is_empty()) {
+            return Err(unsupported_media_type());
+        }
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let has_type = is_json(request.headers());
+        let bytes = body(request, state).await?;
+        if bytes.is_empty() {
+            return parse(b"{}").map(Self);
+        }
+        if !has_type {
+            return Err(unsupported_media_type());
+        }
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let text = text.trim_start_matches("Failed to deserialize query string: ");
+                let (field, message) = text.split_once(": ").unwrap_or(("", text));
+                Err(Error::Schema(vec![problem(["query", field], message)]).into())
+            }
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(value)) => Ok(Self(value)),
+            Err(_) => Err(Error::NotFound("Object").into()),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Services>> for Authenticated {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, ApiError> {
+        let request = request_info(parts, &services.config);
+        let api_key = single_header(&parts.headers, "x-api-key")?;
+        let authorization = single_header(&parts.headers, header::AUTHORIZATION.as_str())?;
+        let tenant = single_header(&parts.headers, "x-tenant-id")?;
+        let caller = match (api_key, authorization) {
+            (Some(_), Some(_)) => {
+                let message = "Send either X-API-Key or Authorization, not both";
+                return Err(ApiError::new(StatusCode::BAD_REQUEST, "two_credentials", message));
+            }
+            (None, None) => return Err(Error::Unauthenticated("Credentials are missing".into()).into()),
+            (Some(key), None) => {
+                if tenant.is_some() {
+                    let message = "A key acts in its own tenant only; X-Tenant-ID cannot be sent beside it";
+                    return Err(ApiError::new(StatusCode::BAD_REQUEST, "tenant_with_key", message));
+                }
+                services.identity.caller_by_api_key(key, request.ip_address).await?
+            }
+            (None, Some(value)) => {
+                let token = value
+                    .split_once(' ')
+                    .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+                    .map(|(_, token)| token.trim())
+                    .ok_or_else(|| Error::Unauthenticated("Authorization must be a Bearer token".into()))?;
+                services.identity.caller_by_token(token, tenant).await?
+            }
+        };
+        Ok(Self(Context { caller, request }))
+    }
+}
+
+fn single_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    match (value.to_str(), values.next()) {
+        (Ok(text), None) => Ok(Some(text)),
+        _ => Err(Error::Unauthenticated(format!("The header {name} is malformed")).into()),
+    }
+}
+
+fn request_info(parts: &Parts, config: &Config) -> RequestInfo {
+    let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    RequestInfo {
+        request_id: request_id::current(),
+        ip_address: client_address(parts, config),
+        user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_MAX).collect()),
+    }
+}
+
+/// The peer, or, behind trusted proxies, the first untrusted address of `X-Forwarded-For` from the right.
+fn client_address(parts: &Parts, config: &Config) -> Option<IpAddr> {
+    let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    let trusted = |address: &IpAddr| config.trusted_proxies.iter().any(|network| network.contains(address));
+    let mut address = peer.ip().to_canonical();
+    if !trusted(&address) {
+        return Some(address);
+    }
+    let forwarded: Vec<&str> = parts
+        .headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    for text in forwarded.into_iter().rev() {
+        let Ok(hop) = text.parse::<IpAddr>() else { break };
+        address = hop.to_canonical();
+        if !trusted(&address) {
+            break;
+        }
+    }
+    Some(address)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn unsupported_media_type() -> ApiError {
+    let message = "The body must be JSON, with Content-Type: application/json";
+    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+}
+
+async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is larger than 10 MB")
+        } else {
+            ApiError::new(StatusCode::BAD_REQUEST, "body_unreadable", "The body could not be read")
+        }
+    })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.inner().to_string();
+        ApiError::from(Error::Schema(vec![body_problem(&path, &message)]))
+    })?;
+    deserializer.end().map_err(|error| Error::Schema(vec![problem(["body", ""], &error.to_string())]))?;
+    Ok(value)
+}
+
+/// serde names a missing or unknown field only in its message: it becomes the last part of the location.
+fn body_problem(path: &str, message: &str) -> SchemaProblem {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix))
+        .and_then(|rest| rest.split('`').next());
+    let mut location = vec!["body".to_owned()];
+    location.extend(path.split(['.', '[', ']']).filter(|part| !part.is_empty() && *part != "?").map(str::to_owned));
+    if let Some(field) = named.filter(|field| location.last().is_none_or(|last| last != field)) {
+        location.push(field.to_owned());
+    }
+    let kind = if message.starts_with("missing field") { "missing" } else { "value_error" };
+    SchemaProblem { location, message: message.to_owned(), kind }
+}
+
+fn problem<const N: usize>(location: [&str; N], message: &str) -> SchemaProblem {
+    let location = location.iter().filter(|part| !part.is_empty()).map(|part| (*part).to_owned()).collect();
+    SchemaProblem { location, message: message.to_owned(), kind: "value_error" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_field_is_named_in_the_location() {
+        let problem = body_problem("records[0]", "missing field `type` at line 1 column 20");
+        assert_eq!(problem.location, ["body", "records", "0", "type"]);
+        assert_eq!(problem.kind, "missing");
+        let problem = body_problem("colour", "unknown field `colour`, expected `name` or `type` at line 1 column 2");
+        assert_eq!(problem.location, ["body", "colour"]);
+    }
+}

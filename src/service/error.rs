@@ -1,0 +1,107 @@
+//! What can go wrong in a use case: one transport-free error, told apart by what the caller can do about it.
+//! Status codes and wire names are given to it in `http/error.rs` alone.
+
+use crate::authz::Denied;
+use crate::dns::FieldError;
+use crate::ids::{ChangeId, RecordId};
+use crate::pdns::PdnsError;
+use crate::storage::StorageError;
+
+/// A field of a request that does not have the wanted form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaProblem {
+    pub location: Vec<String>,
+    pub message: String,
+    pub kind: &'static str,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Understood, but cannot be processed.
+    #[error("{message}")]
+    Invalid { message: String, field: Option<&'static str>, code: &'static str },
+    /// Does not have the form that the interface asks for.
+    #[error("{}", .0.first().map_or("malformed request", |problem| problem.message.as_str()))]
+    Schema(Vec<SchemaProblem>),
+    #[error("{0}")]
+    Unauthenticated(String),
+    #[error("{message}")]
+    Forbidden { message: String, code: &'static str },
+    /// Absent, or not visible to the caller, which looks the same.
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    #[error("{message}")]
+    Conflict { message: String, code: &'static str, field: Option<&'static str>, conflicts: Vec<RecordId> },
+    /// PowerDNS or ScaiKey cannot be reached or answers nonsense.
+    #[error("{0}")]
+    Upstream(String),
+    /// Overload, maintenance, the database down; comes back by itself.
+    #[error("{message}")]
+    Unavailable { message: String, retry_after: u32 },
+    /// A write was sent and no answer came; recovery settles it.
+    #[error(
+        "the outcome of change {0} is being determined; look at it again or repeat the request with the same Idempotency-Key"
+    )]
+    OutcomeUnknown(ChangeId),
+    /// Our own fault. The message is for the log, never for the caller.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { message: message.into(), field: Some(field), code: "invalid" }
+    }
+
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Conflict { message: message.into(), code, field: None, conflicts: Vec::new() }
+    }
+
+    pub fn schema(location: &[&str], message: impl Into<String>) -> Self {
+        Self::Schema(vec![SchemaProblem {
+            location: location.iter().map(|part| (*part).to_owned()).collect(),
+            message: message.into(),
+            kind: "value_error",
+        }])
+    }
+
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::Unavailable { message: message.into(), retry_after: 1 }
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Hidden => Self::NotFound("Object"),
+            Denied::Missing(permission) => {
+                Self::Forbidden { message: format!("Permission {permission} is required"), code: "permission_denied" }
+            }
+        }
+    }
+}
+
+impl From<FieldError> for Error {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid { message: error.message, field: Some(error.field), code: "invalid" }
+    }
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Unavailable(_) => Self::unavailable("The database cannot be reached"),
+            // after the repeats that the storage layer allows itself
+            StorageError::Deadlock(_) => Self::unavailable("The database is busy"),
+            StorageError::Duplicate { key, .. } => Self::Internal(format!("unexpected duplicate of {key}")),
+            StorageError::Corrupt(what) => Self::Internal(what),
+            StorageError::Other(error) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<PdnsError> for Error {
+    fn from(error: PdnsError) -> Self {
+        Self::Upstream(format!("PowerDNS cannot be reached or answers wrongly: {error}"))
+    }
+}

@@ -1,0 +1,68 @@
+//! Errors of the database, told apart by what can be done about them.
+
+use sqlx::mysql::MySqlDatabaseError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// Not reachable, shutting down, or out of connections. For a commit: its outcome is unknown.
+    #[error("database unavailable: {0}")]
+    Unavailable(String),
+    /// Deadlock or lock time-out: the transaction was rolled back and may be repeated.
+    #[error("database deadlock or lock time-out: {0}")]
+    Deadlock(String),
+    /// A unique key was violated.
+    #[error("duplicate value for key {key}")]
+    Duplicate { key: String },
+    /// Stored data does not read back.
+    #[error("{0}")]
+    Corrupt(String),
+    #[error(transparent)]
+    Other(sqlx::Error),
+}
+
+impl StorageError {
+    pub fn is_duplicate_of(&self, wanted: &str) -> bool {
+        matches!(self, Self::Duplicate { key } if key == wanted)
+    }
+}
+
+impl From<sqlx::Error> for StorageError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.to_string()),
+            sqlx::Error::Database(database) => match database.try_downcast_ref::<MySqlDatabaseError>() {
+                Some(mysql) => match mysql.number() {
+                    // too many connections, shutdown in progress, connection killed, server gone or starting
+                    1040 | 1053 | 1077 | 1079 | 1152 | 1158..=1161 | 1203 | 1317 | 1927 => {
+                        Self::Unavailable(error.to_string())
+                    }
+                    1205 | 1213 => Self::Deadlock(error.to_string()),
+                    1062 => Self::Duplicate { key: key_of_duplicate(mysql.message()) },
+                    _ => Self::Other(error),
+                },
+                None => Self::Other(error),
+            },
+            _ => Self::Other(error),
+        }
+    }
+}
+
+/// MariaDB names the violated key only in the message: `Duplicate entry '…' for key 'zones_tenant_name'`.
+fn key_of_duplicate(message: &str) -> String {
+    message.rsplit("for key ").next().unwrap_or_default().trim_matches('\'').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_violated_key_is_read_from_the_message() {
+        assert_eq!(key_of_duplicate("Duplicate entry 'for key 'x'' for key 'zones_live_name'"), "zones_live_name");
+    }
+}
