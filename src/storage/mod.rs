@@ -5,6 +5,13 @@
 
 pub mod audit;
 mod error;
+pub mod fences;
+pub mod history;
+pub mod intents;
+pub mod record_ids;
+pub mod staged;
+pub mod validations;
+pub mod zones;
 
 use std::str::FromStr;
 use std::time::Duration;
