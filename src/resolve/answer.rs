@@ -51,11 +51,10 @@ pub fn read_authoritative(message: &Message, zone: &Name, name: &Name) -> Option
     let Some((end, values)) = follow(message, name, |target| zone.zone_of(target)) else {
         return Some(Answer::Nothing);
     };
+    let is_denied = zone.zone_of(&end) && (code == ResponseCode::NXDomain || denies(message, &end));
     Some(if !values.is_empty() {
         Answer::Values(values)
-    } else if end == *name {
-        Answer::Nothing
-    } else if zone.zone_of(&end) && (code == ResponseCode::NXDomain || denies(message, &end)) {
+    } else if end == *name || is_denied {
         Answer::Nothing
     } else {
         Answer::Elsewhere(Pointer::Alias(end))

@@ -46,10 +46,13 @@ pub async fn find_cut(recursive: &Recursive<'_>, start: &Name) -> Result<Search,
         if !nameservers.is_empty() {
             return Ok(Search { cut: Some(Cut { zone: name, nameservers }), start_is_missing });
         }
-        name = apex_above(&message, &name).unwrap_or_else(|| name.base_name());
-        if is_public_suffix(&name) {
-            return Ok(Search { cut: None, start_is_missing });
-        }
+        let above = apex_above(&message, &name).unwrap_or_else(|| name.base_name());
+        name = match registrable_domain(&name) {
+            _ if !is_public_suffix(&above) => above,
+            // Before it is said that nothing is delegated, the name that a registry delegates is looked at itself.
+            Some(registrable) if registrable != name => registrable,
+            Some(_) | None => return Ok(Search { cut: None, start_is_missing }),
+        };
     }
 }
 
@@ -100,6 +103,15 @@ fn is_public_suffix(name: &Name) -> bool {
     psl::suffix_str(text) == Some(text)
 }
 
+/// The part of the name that a registry gives out: one label more than its public suffix.
+fn registrable_domain(name: &Name) -> Option<Name> {
+    let text = name.to_ascii();
+    let domain = psl::domain_str(text.trim_end_matches('.'))?;
+    let mut domain = Name::from_ascii(domain).ok()?;
+    domain.set_fqdn(true);
+    Some(domain)
+}
+
 #[cfg(test)]
 mod tests {
     use std::str::FromStr;
@@ -118,6 +130,21 @@ mod tests {
             ("example.com.", false),
         ] {
             assert_eq!(is_public_suffix(&Name::from_str(name).expect(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_registrable_domain_is_one_label_below_the_registry() {
+        for (name, expected) in [
+            ("a.b.example.co.uk.", Some("example.co.uk.")),
+            ("example.com.", Some("example.com.")),
+            ("a.y.test.", Some("y.test.")),
+            ("co.uk.", None),
+            ("test.", None),
+            (".", None),
+        ] {
+            let found = registrable_domain(&Name::from_str(name).expect(name));
+            assert_eq!(found.map(|domain| domain.to_ascii()).as_deref(), expected, "{name}");
         }
     }
 }

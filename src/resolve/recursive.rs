@@ -18,13 +18,16 @@ use super::exchange::{Question, Server, Silence, ask};
 /// Times that the list of resolvers is gone through, as long as none of them has answered anything.
 const PASSES_MAX: usize = 2;
 
+/// An answer that is NOERROR or NXDOMAIN; `None` where no resolver has one.
+type Found = Option<Arc<Message>>;
+
 /// The recursive resolvers as one proof sees them.
 pub struct Recursive<'a> {
     settings: &'a ResolveSettings,
     budget: &'a Budget,
     /// Index of the resolver that answered last: a dead one costs its time-out once, not at each look-up.
     preferred: AtomicUsize,
-    seen: Mutex<HashMap<(Name, RecordType), Option<Arc<Message>>>>,
+    seen: Mutex<HashMap<(Name, RecordType), Found>>,
 }
 
 impl<'a> Recursive<'a> {
@@ -32,8 +35,8 @@ impl<'a> Recursive<'a> {
         Self { settings, budget, preferred: AtomicUsize::new(0), seen: Mutex::default() }
     }
 
-    /// An answer that is NOERROR or NXDOMAIN; `None` where no resolver has one.
-    pub async fn look_up(&self, name: &Name, record_type: RecordType) -> Option<Arc<Message>> {
+    /// Asks the resolvers in turn, unless the proof has asked the same before.
+    pub async fn look_up(&self, name: &Name, record_type: RecordType) -> Found {
         let key = (name.clone(), record_type);
         if let Some(known) = self.seen.lock().await.get(&key) {
             return known.clone();
