@@ -15,7 +15,7 @@ pub struct SchemaProblem {
     pub kind: &'static str,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Understood, but cannot be processed.
     #[error("{message}")]

@@ -111,3 +111,11 @@ pub async fn sweep_rests(db: &Db) -> Result<u64> {
         .await?;
     Ok(done.rows_affected())
 }
+
+/// Forgets fences in a zone that is not served.
+pub async fn forget(db: &Db, zone_name: &str, changes: &[ChangeId]) -> Result<()> {
+    let mut tx = db.begin().await?;
+    delete(&mut tx, zone_name, changes).await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -394,11 +394,9 @@ pub async fn foreign_live_below(db: &Db, name: &ZoneName, tenant: TenantId) -> R
     Ok(found.is_some())
 }
 
-/// Whose the live zone of this name is, within a transaction that locks it.
-pub async fn live_owner(tx: &mut Transaction<'_, MySql>, name: &ZoneName) -> Result<Option<ZoneId>> {
-    let found: Option<Uuid> = sqlx::query_scalar("SELECT id FROM zones WHERE live_name = ? LOCK IN SHARE MODE")
-        .bind(name.as_str())
-        .fetch_optional(&mut **tx)
-        .await?;
+/// The live zone of a name.
+pub async fn live_of_name(db: &Db, name: &str) -> Result<Option<ZoneId>> {
+    let found: Option<Uuid> =
+        sqlx::query_scalar("SELECT id FROM zones WHERE live_name = ?").bind(name).fetch_optional(db.pool()).await?;
     Ok(found.map(ZoneId))
 }

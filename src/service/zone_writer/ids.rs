@@ -36,6 +36,8 @@ impl IdBook {
     pub fn resolve(&self, id: RecordId, content: &ZoneContent) -> Option<RecordRef> {
         match self.by_id.get(&id) {
             Some(row) => content.find_by_digest(&row.digest),
+            // known under another id by now
+            None if self.by_digest.contains_key(id.0.as_bytes()) => None,
             None => content.find_by_digest(id.0.as_bytes()).or_else(|| self.find_second(id, content)),
         }
     }
