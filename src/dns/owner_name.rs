@@ -111,7 +111,7 @@ impl OwnerName {
     }
 
     /// The names strictly between this one and the zone's apex, nearest first.
-    pub fn ancestors_below_apex(&self, zone: &ZoneName) -> impl Iterator<Item = Self> {
+    pub fn ancestors_below_apex(&self, zone: &ZoneName) -> impl Iterator<Item = Self> + use<> {
         let zone = zone.clone();
         std::iter::successors(self.parent(), Self::parent)
             .take_while(move |name| name.is_in(&zone) && !name.is_apex(&zone))

@@ -36,6 +36,8 @@ pub(super) fn parse(
         return Err(FieldError::content("target is missing"));
     }
     let name = labels::parse_name(name, rules).map_err(|reason| FieldError::content(format!("target: {reason}")))?;
+    // Conversion makes digits of their full-width and other forms.
+    refuse_address(&name)?;
     if !absolute && !name.contains('.') {
         warnings.push(Warning::content(format!("target '{name}' is taken as '{name}.', not as a name in this zone")));
     }
@@ -71,6 +73,7 @@ pub(super) fn parse_any(text: &str, context: &ParseContext<'_>) -> Result<String
     if wire_length > NAME_OCTETS_MAX {
         return Err(too_long());
     }
+    refuse_address(&out)?;
     Ok(out)
 }
 
