@@ -6,6 +6,7 @@ mod error;
 pub mod identity;
 mod page;
 mod services;
+pub mod zone_writer;
 
 pub use context::{ActorRecord, Context, RequestInfo};
 pub use error::{Error, SchemaProblem};

@@ -16,13 +16,20 @@ pub const KEEP_SECONDS: u32 = 3_600;
 const RESTART_TOLERANCE_SECONDS: u32 = 3;
 
 /// Notes a fence before it is put up.
-pub async fn insert(db: &Db, zone_name: &str, change: ChangeId, server_started_at: Option<OffsetDateTime>) -> Result<()> {
-    sqlx::query("INSERT IGNORE INTO fences (zone_name, change_id, server_started_at, created_at) VALUES (?, ?, ?, NOW(6))")
-        .bind(zone_name)
-        .bind(change.0)
-        .bind(server_started_at)
-        .execute(db.pool())
-        .await?;
+pub async fn insert(
+    db: &Db,
+    zone_name: &str,
+    change: ChangeId,
+    server_started_at: Option<OffsetDateTime>,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT IGNORE INTO fences (zone_name, change_id, server_started_at, created_at) VALUES (?, ?, ?, NOW(6))",
+    )
+    .bind(zone_name)
+    .bind(change.0)
+    .bind(server_started_at)
+    .execute(db.pool())
+    .await?;
     Ok(())
 }
 

@@ -50,7 +50,8 @@ pub async fn some(db: &Db, zone: ZoneId, ids: &[RecordId], digests: &[Digest]) -
         ("digest", digests.iter().map(|digest| digest.to_vec()).collect()),
     ] {
         for chunk in values.chunks(PER_STATEMENT) {
-            let mut query = QueryBuilder::new("SELECT id, digest, created_at, updated_at FROM record_ids WHERE zone_id = ");
+            let mut query =
+                QueryBuilder::new("SELECT id, digest, created_at, updated_at FROM record_ids WHERE zone_id = ");
             query.push_bind(zone.0).push(format!(" AND {column} IN ("));
             let mut list = query.separated(", ");
             for value in chunk {

@@ -368,11 +368,12 @@ async fn add_to_counter(
 pub struct Neighbour {
     pub name: String,
     pub tenant_id: Uuid,
+    pub status: String,
 }
 
 /// Live zones at or above a name, nearest first.
 pub async fn live_at_or_above(db: &Db, name: &ZoneName) -> Result<Vec<Neighbour>> {
-    let mut query = QueryBuilder::new("SELECT name, tenant_id FROM zones WHERE live_name IN (");
+    let mut query = QueryBuilder::new("SELECT name, tenant_id, status FROM zones WHERE live_name IN (");
     query.push_bind(name.as_str().to_owned());
     for ancestor in name.ancestors() {
         query.push(", ").push_bind(ancestor.to_owned());
@@ -399,4 +400,13 @@ pub async fn live_of_name(db: &Db, name: &str) -> Result<Option<ZoneId>> {
     let found: Option<Uuid> =
         sqlx::query_scalar("SELECT id FROM zones WHERE live_name = ?").bind(name).fetch_optional(db.pool()).await?;
     Ok(found.map(ZoneId))
+}
+
+/// Whether a zone of this name is live, within the transaction that is about to make one.
+pub async fn is_name_live(tx: &mut Transaction<'_, MySql>, name: &str) -> Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM zones WHERE live_name = ? LOCK IN SHARE MODE")
+        .bind(name)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(found.is_some())
 }

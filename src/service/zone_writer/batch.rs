@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 use tokio::time::Instant;
 
-use crate::dns::{RrsetChange, rectify_needed};
+use crate::dns::{RrsetChange, rectify, serial as serials};
 use crate::ids::{ChangeId, RecordId, ZoneId};
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::record_ids::Digest;
@@ -23,10 +23,13 @@ use super::queue::Waiting;
 use super::recovery::Recovered;
 use super::settle::{Ending, new_changes, settle};
 use super::store::{self, LiveState, ZoneState};
+use super::transition::claimed;
 use super::{Inner, protocol};
 
 /// How long requests wait for a zone that another replica writes to, or that is being recovered.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The unique key that keeps one live zone a name.
+const LIVE_NAME_KEY: &str = "zones_live_name";
 /// Between two looks at a locked zone; with jitter, so that replicas do not march in step.
 const LOCKED_PAUSE_MS: std::ops::Range<u64> = 5..40;
 
@@ -204,7 +207,13 @@ impl<'a> Batch<'a> {
     }
 
     /// A zone that is not live: one MariaDB transaction is intent and settle together.
-    async fn write_staged(&mut self, row: &ZoneRow, payload: &Payload, answers: Answers, now: time::OffsetDateTime) -> Round {
+    async fn write_staged(
+        &mut self,
+        row: &ZoneRow,
+        payload: &Payload,
+        answers: Answers,
+        now: time::OffsetDateTime,
+    ) -> Round {
         let Some(batch) = payload.entries.first().map(|entry| entry.change) else { return Round::Done };
         match self.commit_staged(row, payload, batch, now).await {
             Ok(true) => {
@@ -238,8 +247,14 @@ impl<'a> Batch<'a> {
             return Ok(false);
         }
         staged::apply(&mut tx, row.id, &net(&payload.entries)).await?;
-        let reference =
-            history::BatchRef { id: batch, zone: row.id, tenant: row.tenant, revision: row.revision, serial: None, now };
+        let reference = history::BatchRef {
+            id: batch,
+            zone: row.id,
+            tenant: row.tenant,
+            revision: row.revision,
+            serial: None,
+            now,
+        };
         history::append(&mut tx, &reference, &new_changes(&payload.entries)?).await?;
         crate::storage::audit::append(&mut tx, Some(batch), &payload.audit).await?;
         let put: Vec<_> = payload.ids_put.iter().filter_map(IdRow::to_row).collect();
@@ -270,7 +285,7 @@ impl<'a> Batch<'a> {
         let changes = net(&payload.entries);
         payload.serial = Some(live.serial);
         payload.previous_marker = live.marker;
-        payload.rectify = rectify_needed(after, &changes);
+        payload.rectify = rectify::needed(after, &changes);
         let intent = match self.inner.intend(row, change, &payload).await {
             Ok(Some(intent)) => intent,
             Ok(None) => {
@@ -363,6 +378,7 @@ impl Inner {
             Ok(true) => Ok(Some(intent)),
             Ok(false) | Err(StorageError::Deadlock(_)) => Ok(None),
             Err(error) if error.is_duplicate_of("PRIMARY") => Ok(None),
+            Err(error) if error.is_duplicate_of(LIVE_NAME_KEY) => Err(claimed()),
             Err(StorageError::Unavailable(why)) => match within(intents::find(&self.db, change)).await {
                 // the commit's answer was lost, the commit was not
                 Ok(Some(found)) if found.epoch == 0 => Ok(Some(intent)),
@@ -387,6 +403,10 @@ impl Inner {
             zones::mark_born(&mut tx, row.id).await?;
         }
         intents::insert(&mut tx, intent).await?;
+        // with the lock in hand nobody else goes live under this name; somebody may have before
+        if matches!(payload.kind, Kind::GoLive { .. }) && zones::is_name_live(&mut tx, &intent.zone_name).await? {
+            return Err(StorageError::Duplicate { key: LIVE_NAME_KEY.into() });
+        }
         tx.commit().await?;
         Ok(true)
     }
@@ -428,7 +448,7 @@ impl Inner {
                         Err(error) => return self.recover_inline(intent, &error.to_string()).await,
                     },
                 };
-                let expected = payload.serial.map(crate::dns::next_serial);
+                let expected = payload.serial.map(serials::next);
                 let drift = matches!(payload.kind, Kind::Edit) && serial != expected;
                 if drift {
                     tracing::warn!(zone = %row.name, ?serial, ?expected, "somebody wrote to the zone behind our back");
@@ -492,9 +512,7 @@ impl Inner {
             }
             Recovered::NotOurs => match within(intents::outcome(&self.db, intent.change)).await {
                 Ok(Some((BatchOutcome::Applied, _))) => Finished::Applied,
-                Ok(Some(_)) => {
-                    Finished::Failed(Error::unavailable("The change was not applied; it is safe to repeat"))
-                }
+                Ok(Some(_)) => Finished::Failed(Error::unavailable("The change was not applied; it is safe to repeat")),
                 Ok(None) | Err(_) => Finished::Unknown,
             },
             Recovered::Undecided(_) => Finished::Unknown,

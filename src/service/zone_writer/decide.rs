@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::dns::{
-    EditContext, FieldError, GroupOutcome, Operation, OperationError, OperationOutcome, RecordRef, RecordState, RecordType,
-    RrsetChange, Warning, ZoneContent,
+    EditContext, FieldError, GroupOutcome, Operation, OperationError, OperationOutcome, RecordRef, RecordState,
+    RecordType, RrsetChange, Warning, ZoneContent,
 };
 use crate::ids::{ChangeId, RecordId};
 use crate::storage::audit::AuditEntry;
@@ -187,7 +187,12 @@ impl Deciding<'_> {
     }
 
     /// A record as the operation leaves it: an added one gets an id, an edited one keeps its own.
-    fn view_after(&mut self, operation: &RecordOperation, before: Option<&RecordView>, state: RecordState) -> RecordView {
+    fn view_after(
+        &mut self,
+        operation: &RecordOperation,
+        before: Option<&RecordView>,
+        state: RecordState,
+    ) -> RecordView {
         let (id, created_at) = match before {
             Some(before) => (before.id, before.created_at),
             None => (RecordId::new(), self.now),

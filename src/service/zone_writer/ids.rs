@@ -47,7 +47,7 @@ impl IdBook {
         if self.by_id.is_empty() {
             return None;
         }
-        content.references().find(|reference| second_id(&reference.digest()) == id)
+        content.records().map(|(reference, ..)| reference).find(|reference| second_id(&reference.digest()) == id)
     }
 
     /// The id of a record, its row if it has one.
@@ -60,7 +60,13 @@ impl IdBook {
     }
 
     /// A record got this content, now.
-    pub fn put(&mut self, id: RecordId, digest: Digest, created_at: OffsetDateTime, now: OffsetDateTime) -> RecordIdRow {
+    pub fn put(
+        &mut self,
+        id: RecordId,
+        digest: Digest,
+        created_at: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> RecordIdRow {
         if let Some(before) = self.by_id.get(&id)
             && self.by_digest.get(&before.digest) == Some(&id)
         {

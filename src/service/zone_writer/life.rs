@@ -14,9 +14,7 @@
 
 use time::OffsetDateTime;
 
-use crate::dns::{
-    OwnerName, Record, RecordType, Rrset, RrsetChange, RrsetKey, Soa, ZoneContent, ZoneName,
-};
+use crate::dns::{OwnerName, Record, RecordType, Rrset, RrsetChange, RrsetKey, Soa, ZoneContent, ZoneName};
 use crate::ids::ZoneId;
 use crate::pdns::{DeleteAnswer, PatchAnswer, Pdns, ServerRecord, ServerRrset, ServerZone, ZoneCreation};
 
@@ -80,7 +78,13 @@ pub fn switch_soa(content: &ZoneContent, disabled: bool) -> Option<RrsetChange> 
 }
 
 /// Makes the dark zone, or finds the one that an earlier attempt left.
-pub async fn ensure_dark(pdns: &Pdns, zone: &ZoneName, id: ZoneId, nameservers: &[String], now: OffsetDateTime) -> Result<ServerZone> {
+pub async fn ensure_dark(
+    pdns: &Pdns,
+    zone: &ZoneName,
+    id: ZoneId,
+    nameservers: &[String],
+    now: OffsetDateTime,
+) -> Result<ServerZone> {
     const ATTEMPTS: u32 = 3; // a foreign dark zone is removed once, then ours is made
     for _ in 0..ATTEMPTS {
         let created = pdns.create_zone(&dark_zone(zone, id, nameservers, now)).await?;
@@ -112,7 +116,9 @@ fn is_dark(zone: &ZoneName, server: &ServerZone) -> bool {
 
 /// How a PATCH's answer reads to the writer.
 pub enum Sent {
-    Applied { serial: Option<u32> },
+    Applied {
+        serial: Option<u32>,
+    },
     /// Nothing ran.
     Refused(String),
     NotSent(String),

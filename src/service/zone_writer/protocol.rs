@@ -104,7 +104,8 @@ pub fn names_guard(message: &str, change: ChangeId) -> bool {
 /// What the marker of a zone says, if it stands.
 pub fn read_marker(zone: &ZoneName, server: &ServerZone) -> Option<String> {
     let name = marker_name(zone);
-    let rrset = server.rrsets.iter().find(|rrset| rrset.record_type == "TXT" && rrset.name.eq_ignore_ascii_case(&name))?;
+    let rrset =
+        server.rrsets.iter().find(|rrset| rrset.record_type == "TXT" && rrset.name.eq_ignore_ascii_case(&name))?;
     Some(rrset.records.first()?.content.trim_matches('"').to_owned())
 }
 

@@ -57,7 +57,8 @@ async fn apply(
     payload: &Payload,
     ending: &Ending<'_>,
 ) -> Result<()> {
-    let Payload { kind, entries, audit: audit_entries, ids_removed, ids_put, record_count, tenant, revision, .. } = payload;
+    let Payload { kind, entries, audit: audit_entries, ids_removed, ids_put, record_count, tenant, revision, .. } =
+        payload;
     let batch = BatchRef {
         id: intent.change,
         zone: intent.zone,

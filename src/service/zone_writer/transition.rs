@@ -161,7 +161,8 @@ impl Inner {
         }
         let state = store::read(&self.db, &self.pdns, &row).await?;
         let (content, changes) = self.live_content(&row, state.content);
-        let payload = self.payload(&row, Kind::GoLive { validation: request.validation }, &content, Some((request, &changes)));
+        let payload =
+            self.payload(&row, Kind::GoLive { validation: request.validation }, &content, Some((request, &changes)));
         let Some(intent) = self.intend(&row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
         let now = self.clock.now();
         let dark = life::ensure_dark(&self.pdns, &row.name, row.id, &self.nameservers, now).await;
@@ -194,7 +195,7 @@ impl Inner {
             if key.record_type == RecordType::Ns && content.get(&key).is_some() {
                 continue;
             }
-            content.set(&key, Some(rrset.clone()));
+            content.set(key.clone(), Some(rrset.clone()));
             changes.push(RrsetChange { key, before: None, after: Some(rrset) });
         }
         (content, changes)
@@ -296,7 +297,13 @@ impl Inner {
         Ok(())
     }
 
-    fn payload(&self, row: &ZoneRow, kind: Kind, content: &ZoneContent, change: Option<(&GoLive, &[RrsetChange])>) -> Payload {
+    fn payload(
+        &self,
+        row: &ZoneRow,
+        kind: Kind,
+        content: &ZoneContent,
+        change: Option<(&GoLive, &[RrsetChange])>,
+    ) -> Payload {
         let mut payload = self.empty_payload(row, kind);
         payload.record_count = count(content);
         if let Some((GoLive { actor, request, audit, .. }, changes)) = change {
