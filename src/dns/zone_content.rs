@@ -133,16 +133,10 @@ impl ZoneContent {
         if !name.is_in(&self.zone) || self.is_handed_over(&name) {
             return Lookup::Elsewhere;
         }
-        let source = self.source_of(name);
-        let mut found = Lookup::Missing;
-        if let Some(source) = &source {
-            let key = RrsetKey { name: source.clone(), record_type: RecordType::Cname };
-            found = match self.rrsets.get(&key).and_then(alias_of) {
-                Some(alias) => Lookup::Alias(alias),
-                None => Lookup::Exists,
-            };
+        match self.source_of(name) {
+            None => Lookup::Missing,
+            Some(source) => self.alias_at(&source).map_or(Lookup::Exists, Lookup::Alias),
         }
-        found
     }
 
     /// Whether the name is this zone's to answer and has no address.

@@ -124,7 +124,7 @@ fn a_disabled_side_counts_while_the_other_is_served() {
     assert_verdict(&["www A 192.0.2.1"], &[add("-www CNAME a.test.")], "0 conflict content: 192.0.2.1");
     let both = ["-www A 192.0.2.1", "-www CNAME a.test."];
     let enable = update("www CNAME a.test.", None, None, Some(false));
-    assert_verdict(&both, &[enable.clone()], "0 conflict content: 192.0.2.1");
+    assert_verdict(&both, std::slice::from_ref(&enable), "0 conflict content: 192.0.2.1");
     assert_verdict(&both, &[enable, delete("www A 192.0.2.1")], "ok");
 }
 
