@@ -215,7 +215,7 @@ pub async fn delete(
 
 /// The record types on offer.
 #[utoipa::path(get, path = "/api/v1/domains/types", tag = "domains", responses((status = 200, body = [RecordTypeItem])))]
-pub async fn types(Authenticated(_): Authenticated) -> Json<Vec<RecordTypeItem>> {
+pub async fn types(Authenticated(_context): Authenticated) -> Json<Vec<RecordTypeItem>> {
     let items = catalogue().into_iter().map(|info| RecordTypeItem {
         record_type: info.record_type,
         description: info.description,
@@ -299,6 +299,8 @@ fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
 }
 
 /// Absent, null and a value are three things in a PATCH.
-pub fn three_states<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+pub fn three_states<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(deserializer).map(Some)
 }

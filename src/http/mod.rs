@@ -1,13 +1,16 @@
 //! The HTTP edge: the only place (beside `dev/`) that knows axum, status codes and wire names.
 
+mod domains;
 mod error;
 mod extract;
 mod health;
 mod openapi;
 mod paging;
 mod paths;
+mod records;
 mod request_id;
 mod routes;
+mod validation;
 
 use std::sync::Arc;
 

@@ -266,7 +266,10 @@ pub async fn check(
     Ok(Json(CheckedRecord {
         valid: errors.is_empty(),
         record: record.map(|view| canonical(&zone, view)),
-        errors: errors.into_iter().map(|FieldError { field, message }| WarningItem { field: field.into(), message }).collect(),
+        errors: errors
+            .into_iter()
+            .map(|FieldError { field, message }| WarningItem { field: field.into(), message })
+            .collect(),
         warnings: warnings.into_iter().map(warning).collect(),
     }))
 }

@@ -68,7 +68,8 @@ pub async fn list(
         .records()
         .filter(|record| {
             let key = &record.reference.key;
-            let system = key.name.is_apex(&view.row.name) && matches!(key.record_type, RecordType::Soa | RecordType::Ns);
+            let system =
+                key.name.is_apex(&view.row.name) && matches!(key.record_type, RecordType::Soa | RecordType::Ns);
             (filter.include_system || !system)
                 && wanted_type.as_ref().is_none_or(|wanted| *wanted == key.record_type)
                 && wanted_name.as_ref().is_none_or(|wanted| key.name.as_str().contains(wanted))

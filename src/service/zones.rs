@@ -56,7 +56,12 @@ pub struct ZonePage {
 }
 
 /// The zone and the proof that the caller may do this with it. What it may not see does not exist.
-pub async fn load(services: &Services, context: &Context, id: ZoneId, permission: Permission) -> Result<(ZoneRow, ZoneAccess)> {
+pub async fn load(
+    services: &Services,
+    context: &Context,
+    id: ZoneId,
+    permission: Permission,
+) -> Result<(ZoneRow, ZoneAccess)> {
     let visibility = Visibility::of_lookup(&context.caller);
     let row = within(zones::find(&services.db, &visibility, id)).await?.ok_or(Error::NotFound("Domain"))?;
     let access = decide_zone(&context.caller, permission, row.reference()).map_err(|denied| match denied {
@@ -95,10 +100,7 @@ pub async fn list(
     let found = zones::list(&services.db, &visibility, filter, after.as_ref(), page.offset(), page.page_size);
     let (rows, more) = within(found).await?;
     let total = within(zones::count(&services.db, &visibility, filter)).await?;
-    let next = rows
-        .last()
-        .filter(|_| more)
-        .map(|row| ZoneCursor { name: row.name.as_str().to_owned(), id: row.id });
+    let next = rows.last().filter(|_| more).map(|row| ZoneCursor { name: row.name.as_str().to_owned(), id: row.id });
     Ok(ZonePage { rows, total, next })
 }
 
@@ -129,7 +131,10 @@ fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Resu
         ZoneType::Secondary => return Err(Error::invalid("domain_type", "secondary zones are not offered")),
     };
     if !fits {
-        return Err(Error::invalid("name", format!("a {} zone lies below in-addr.arpa or ip6.arpa", zone_type.as_str())));
+        return Err(Error::invalid(
+            "name",
+            format!("a {} zone lies below in-addr.arpa or ip6.arpa", zone_type.as_str()),
+        ));
     }
     if !context.caller.is_platform_admin() && touches_platform(&name, &services.config.nameservers) {
         return Err(invalid_name("Invalid domain name"));
@@ -305,7 +310,8 @@ pub async fn delete_for_good(services: &Services, context: &Context, id: ZoneId)
         let withdrawal = departure(services, context, &row, access, "domain.update", values);
         services.writer.set_status(withdrawal, ZoneStatus::Inactive).await?;
     }
-    let before = json!({ "name": row.name.as_str(), "domain_type": row.zone_type.as_str(), "record_count": row.record_count });
+    let before =
+        json!({ "name": row.name.as_str(), "domain_type": row.zone_type.as_str(), "record_count": row.record_count });
     let values = (before, Value::Null);
     services.writer.delete(departure(services, context, &row, access, "domain.delete", values)).await
 }

@@ -6,6 +6,7 @@
 pub mod audit;
 mod error;
 pub mod fences;
+pub mod health;
 pub mod history;
 pub mod intents;
 pub mod record_ids;
