@@ -17,6 +17,7 @@ pub(super) async fn start(data: &Path, connection: &Connection) -> Result<Server
     if !folder.exists() {
         initialise(data, &folder).await?;
     }
+    // Stays, as a restart of the process reads it again; it is as private as the secrets themselves.
     let init_file = data.join("run/mariadb-init.sql");
     files::write_private(&init_file, accounts(connection))?;
 
@@ -45,7 +46,6 @@ pub(super) async fn start(data: &Path, connection: &Connection) -> Result<Server
     let probe = Probe::MariaDb { url: connection.database_url() };
     let server = Server::start(Process::spawn(program)?, probe).await?;
     create_pdns_tables(connection).await?;
-    files::remove(&init_file)?; // it holds passwords and is made anew at each start
     Ok(server)
 }
 
