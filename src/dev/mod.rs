@@ -10,6 +10,7 @@
 //! Never part of a production build (cargo feature `dev`); nothing outside this module and `cli::dev` uses it.
 
 pub mod files;
+pub mod http;
 pub mod ports;
 pub mod process;
 pub mod registrar;
@@ -20,7 +21,7 @@ pub mod supervisor;
 
 pub use ports::Ports;
 //R
-//S
+pub use scaikey::ScaiKey;
 pub use servers::Servers;
 
 /// What keeps a part of the development stack from working. The message names what to do.
