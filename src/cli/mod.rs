@@ -1,1 +1,4 @@
 //! cli
+
+#[cfg(feature = "dev")]
+pub mod dev;

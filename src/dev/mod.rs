@@ -20,7 +20,7 @@ pub mod servers;
 pub mod supervisor;
 
 pub use ports::Ports;
-//R
+pub use registrar::Registrar;
 pub use scaikey::ScaiKey;
 pub use servers::Servers;
 
@@ -43,8 +43,8 @@ pub enum DevError {
     EndedEarly { name: String, status: String, tail: String },
     #[error("{name} was not ready after {seconds} s; its log ends with:\n{tail}")]
     NotReady { name: String, seconds: u64, tail: String },
-    #[error("`scaidns {command}` failed ({status}): {tail}")]
-    Command { command: String, status: String, tail: String },
+    #[error("`scaidns {command}` failed ({status}): {last_line}; the rest is in {log}")]
+    Command { command: String, status: String, last_line: String, log: String },
     #[error("cannot {action} {path}: {source}")]
     File { action: &'static str, path: String, source: std::io::Error },
     #[error("cannot start {name}: {source}")]

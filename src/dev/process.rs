@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use tokio::process::{Child, Command};
@@ -33,8 +33,6 @@ pub struct Program {
     pub binary: PathBuf,
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
-    /// Whether variables of the caller's environment are hidden from it, but for `PATH` and `HOME`.
-    pub clean_env: bool,
     pub folder: PathBuf,
     pub log: PathBuf,
     pub pid_file: PathBuf,
@@ -48,7 +46,6 @@ impl Program {
             binary: binary.into(),
             args: Vec::new(),
             env: Vec::new(),
-            clean_env: false,
             folder: data.join(RUN_FOLDER),
             log: data.join(LOG_FOLDER).join(format!("{name}.log")),
             pid_file: data.join(RUN_FOLDER).join(format!("{name}.pid")),
@@ -66,10 +63,9 @@ impl Program {
         self
     }
 
-    /// Exactly these variables, whatever the caller's shell has set.
-    pub fn only_env(mut self, env: Vec<(String, String)>) -> Self {
-        self.env = env;
-        self.clean_env = true;
+    /// These variables, beside those of the caller's environment; they win over a `…_FILE` that the shell has set.
+    pub fn with_env(mut self, env: &[(String, String)]) -> Self {
+        self.env.extend_from_slice(env);
         self
     }
 
@@ -77,13 +73,8 @@ impl Program {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(&self.args).current_dir(&self.folder).process_group(0).kill_on_drop(true).stdin(Stdio::null());
-        if self.clean_env {
-            command.env_clear();
-            for kept in ["PATH", "HOME", "RUST_BACKTRACE"] {
-                if let Some(value) = std::env::var_os(kept) {
-                    command.env(kept, value);
-                }
-            }
+        for (name, _) in &self.env {
+            command.env_remove(format!("{name}_FILE"));
         }
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
         command
@@ -119,7 +110,7 @@ impl Process {
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
         let process = Self { program, child, pid, log_start };
         if let Some(identity) = Identity::of(pid) {
-            identity.write(&process.program.pid_file)?;
+            identity.write(&process.program.pid_file)?; // on failure the drop ends it again
         }
         Ok(process)
     }
@@ -135,7 +126,7 @@ impl Process {
     /// Sends a signal, such as `SIGSTOP` and `SIGCONT`; a process that has ended gets none.
     pub fn signal(&self, signal: Signal) {
         if self.child.id().is_some() {
-            let _ = kill(Pid::from_raw(self.pid), signal);
+            send(self.pid, signal);
         }
     }
 
@@ -186,7 +177,11 @@ impl Process {
     }
 
     /// Waits until `ready` says so; an early end or a time-out is an error that shows the log.
-    pub async fn wait_ready<F: AsyncFnMut() -> bool>(&mut self, limit: Duration, mut ready: F) -> Result<(), DevError> {
+    pub async fn wait_ready<F, R>(&mut self, limit: Duration, mut ready: F) -> Result<(), DevError>
+    where
+        F: FnMut() -> R,
+        R: Future<Output = bool>,
+    {
         let wait = async {
             loop {
                 if let Some(status) = self.ended() {
@@ -207,6 +202,18 @@ impl Process {
             }),
         }
     }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+/// Signals a process, with its group when it leads one: a script's own children end with it.
+fn send(pid: i32, signal: Signal) {
+    let pid = Pid::from_raw(pid);
+    let _ = if nix::unistd::getpgid(Some(pid)) == Ok(pid) { killpg(pid, signal) } else { kill(pid, signal) };
 }
 
 /// An exit status in words: `exit 2`, `signal 9`.
@@ -287,8 +294,8 @@ impl Identity {
             if !self.is_alive() {
                 return;
             }
-            let _ = kill(Pid::from_raw(self.pid), signal);
-            let _ = kill(Pid::from_raw(self.pid), Signal::SIGCONT);
+            send(self.pid, signal);
+            send(self.pid, Signal::SIGCONT);
             let gone = async {
                 while self.is_alive() {
                     sleep(POLL).await;
@@ -353,7 +360,7 @@ mod tests {
         let folder = data();
         let program = Program::new(folder.path(), "job", "/bin/sh").args(["-c", "echo it broke >&2; exit 3"]);
         let mut process = Process::spawn(program).unwrap();
-        let error = process.wait_ready(Duration::from_secs(5), async || false).await.unwrap_err().to_string();
+        let error = process.wait_ready(Duration::from_secs(5), || async { false }).await.unwrap_err().to_string();
         assert_eq!(error, "job ended while starting (exit 3); its log ends with:\n  it broke");
     }
 

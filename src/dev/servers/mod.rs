@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 
 pub use binaries::missing as missing_binaries;
 
-use super::process::{LOG_FOLDER, Process, RUN_FOLDER, STOP_GRACE};
+use super::process::{LOG_FOLDER, Process, Program, RUN_FOLDER, STOP_GRACE};
 use super::secrets::Secrets;
 use super::{DevError, Ports, files};
 
@@ -55,7 +55,7 @@ impl Servers {
             let pdns = pdns::start(&data, &connection).await?;
             Ok::<_, DevError>((mariadb, pdns))
         };
-        let ((mariadb, pdns), redis) = tokio::try_join!(database, redis::start(&data, &connection))?;
+        let ((mariadb, pdns), redis) = tokio::try_join!(Box::pin(database), redis::start(&data, &connection))?;
         Ok(Self { mariadb, redis, pdns, connection })
     }
 
@@ -63,6 +63,12 @@ impl Servers {
     pub async fn stop(mut self) {
         self.pdns.stop().await;
         tokio::join!(self.redis.stop(), self.mariadb.stop());
+    }
+
+    /// The three by themselves, for a supervisor that keeps each running.
+    pub fn into_parts(self) -> (Server, Server, Server, Connection) {
+        let Self { mariadb, redis, pdns, connection } = self;
+        (mariadb, redis, pdns, connection)
     }
 
     pub fn connection(&self) -> &Connection {
@@ -149,6 +155,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Starts a program and waits until its probe says that it answers.
+    pub async fn launch(program: Program, probe: Probe) -> Result<Self, DevError> {
+        Self::start(Process::spawn(program)?, probe).await
+    }
+
     async fn start(process: Process, probe: Probe) -> Result<Self, DevError> {
         let mut server = Self { process, probe };
         server.wait_ready().await?;
@@ -200,16 +211,28 @@ impl Server {
 
     async fn wait_ready(&mut self) -> Result<(), DevError> {
         let Self { process, probe } = self;
-        process.wait_ready(READY_LIMIT, async || probe.answers().await).await
+        let answers = || {
+            let probe = probe.clone();
+            // Boxed: a client's future is large, and this one is part of many others.
+            Box::pin(async move { probe.answers().await })
+        };
+        process.wait_ready(READY_LIMIT, answers).await
     }
 }
 
 /// How a server shows that it is ready for real work.
 #[derive(Debug, Clone)]
-enum Probe {
+pub enum Probe {
+    /// Lets a client in and answers a ping.
     MariaDb { url: String },
+    /// Answers PING.
     Redis { url: String },
+    /// Its API lets us in.
     Pdns { url: String, api_key: String },
+    /// Answers a GET with 2xx.
+    Http { url: String },
+    /// It runs; there is nothing to ask.
+    Running,
 }
 
 impl Probe {
@@ -219,6 +242,8 @@ impl Probe {
                 Self::MariaDb { url } => mariadb::answers(url).await,
                 Self::Redis { url } => redis::answers(url).await,
                 Self::Pdns { url, api_key } => pdns::answers(url, api_key).await,
+                Self::Http { url } => reqwest::get(url).await.is_ok_and(|answer| answer.status().is_success()),
+                Self::Running => true,
             }
         };
         tokio::time::timeout(Duration::from_secs(2), asked).await.unwrap_or(false)
@@ -237,7 +262,7 @@ pub(super) fn prepare(data: &Path) -> Result<PathBuf, DevError> {
 }
 
 /// Databases without the passwords they were made with, or the other way round: nothing to build on.
-fn check_initialised(data: &Path) -> Result<(), DevError> {
+pub(super) fn check_initialised(data: &Path) -> Result<(), DevError> {
     let database = mariadb::folder(data);
     let half = |what: &str| Err(DevError::HalfInitialised { path: data.display().to_string(), what: what.to_owned() });
     match (database.exists(), Secrets::exist(data)) {
