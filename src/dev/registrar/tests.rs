@@ -185,3 +185,35 @@ async fn a_second_start_finds_the_world_again_and_what_is_wrong_is_refused() {
     assert_eq!(registrar.http(reqwest::Method::DELETE, "/names/example.test", Value::Null).await.0, 204);
     assert!(registrar.resolver_says(&["www.example.test", "A"]).await.contains("NXDOMAIN"));
 }
+
+#[tokio::test]
+async fn a_name_delegated_to_the_platform_is_answered_by_powerdns() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = crate::dev::Ports::free();
+    let servers = crate::dev::Servers::start(&folder.path().join("data"), ports).await.unwrap();
+    let settings = Settings { dns_port: ports.dns(), ..Settings::anywhere(folder.path().join("registrar")) };
+    let registrar = Registrar::start(settings).await.unwrap();
+    registrar.register("moved.test", &["ns1.scaidns-dev.test", "abc123.ns1.scaidns-dev.test"]).await.unwrap();
+    // Another name than the one asked for later: PowerDNS remembers a REFUSED for 20 s.
+    assert!(registrar.resolver_says(&["early.moved.test", "TXT"]).await.contains("SERVFAIL"));
+
+    let long = (0..8).map(|n| json!({"content": format!("\"{n}{}\"", "x".repeat(200)), "disabled": false}));
+    let zone = json!({
+        "name": "moved.test.", "kind": "Native", "nameservers": ["ns1.scaidns-dev.test."],
+        "rrsets": [{"name": "www.moved.test.", "type": "TXT", "ttl": 60, "records": long.collect::<Vec<_>>()}],
+    });
+    let created = reqwest::Client::new()
+        .post(format!("{}/api/v1/servers/localhost/zones", servers.pdns_api_url()))
+        .header("X-API-Key", servers.pdns_api_key())
+        .json(&zone)
+        .send();
+    assert_eq!(created.await.unwrap().status(), 201);
+
+    assert_eq!(registrar.resolver_says(&["moved.test", "NS", "+short"]).await, "ns1.scaidns-dev.test.\n");
+    let large = registrar.resolver_says(&["www.moved.test", "TXT"]).await;
+    assert!(large.contains("ANSWER: 8"), "{large}");
+    assert_eq!(registrar.resolver_says(&["abc123.ns1.scaidns-dev.test", "A", "+short"]).await, "127.0.0.1\n");
+    let parent = registrar.nameserver_says("127.0.0.2", &["moved.test", "NS", "+norec"]).await;
+    assert!(parent.contains("abc123.ns1.scaidns-dev.test.") && parent.contains("ANSWER: 0"), "{parent}");
+    servers.stop().await;
+}
