@@ -48,12 +48,12 @@ enum Command {
 /// Runs the command and turns its outcome into an exit code.
 pub async fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Api => api().await,
-        Command::Worker => worker().await,
-        Command::Migrate => migrate().await,
-        Command::Doctor => doctor::run().await,
+        Command::Api => Box::pin(api()).await,
+        Command::Worker => Box::pin(worker()).await,
+        Command::Migrate => Box::pin(migrate()).await,
+        Command::Doctor => Box::pin(doctor::run()).await,
         #[cfg(feature = "dev")]
-        Command::Dev(args) => dev::run(args).await,
+        Command::Dev(args) => Box::pin(dev::run(args)).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
