@@ -20,6 +20,9 @@ mod settle;
 mod store;
 mod transition;
 
+#[cfg(all(test, feature = "dev"))]
+mod tests;
+
 use std::sync::Arc;
 
 use crate::authz::ZoneAccess;
