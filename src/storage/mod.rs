@@ -3,8 +3,13 @@
 //!
 //! Sessions are READ COMMITTED; what must hold across statements is locked with `FOR UPDATE` at its place.
 
+pub mod api_keys;
 pub mod audit;
+pub mod audit_log;
+pub mod directory;
 mod error;
+#[cfg(test)]
+pub mod testing;
 
 use std::str::FromStr;
 use std::time::Duration;
