@@ -7,8 +7,18 @@ use utoipa_axum::routes;
 
 use crate::service::Services;
 
-use super::health;
+use super::{api_keys, audit_logs, auth, health};
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
-    OpenApiRouter::new().routes(routes!(health::live))
+    OpenApiRouter::new()
+        .routes(routes!(health::live))
+        .routes(routes!(auth::auth_me))
+        .routes(routes!(auth::me))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::get, api_keys::update, api_keys::delete))
+        .routes(routes!(api_keys::regenerate))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(api_keys::activate))
+        .routes(routes!(audit_logs::list))
+        .routes(routes!(audit_logs::get))
 }

@@ -1,11 +1,14 @@
 //! The use cases, transport-free: authorize, load, decide, write, record.
 
+pub mod api_keys;
 pub mod audit;
+pub mod audit_log;
 mod context;
 mod error;
 pub mod identity;
 mod page;
 mod services;
+pub mod sync;
 
 pub use context::{ActorRecord, Context, RequestInfo};
 pub use error::{Error, SchemaProblem};
