@@ -1,1 +1,4 @@
 //! cli
+
+pub mod keys;
+pub mod sync;

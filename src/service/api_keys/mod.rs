@@ -11,7 +11,7 @@ use crate::authz::{Permission, PermissionSet, Visibility, decide_tenant};
 use crate::ids::{ApiKeyId, TenantId};
 use crate::storage::api_keys::{AllowedNetwork, ApiKeyRow, KeysOf};
 use crate::storage::audit::AuditEntry;
-use crate::storage::directory::{self, Holder, HolderKind, Reference, TenantRow};
+use crate::storage::directory::{self, Holder, Reference, TenantRow};
 use crate::storage::{self, StorageError, api_keys as store};
 
 use super::audit::{Resource, entry};
