@@ -349,6 +349,9 @@ fn present_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Opt
     time::serde::rfc3339::option::deserialize(deserializer).map(Some)
 }
 
+#[cfg(all(test, feature = "dev"))]
+mod route_tests;
+
 #[cfg(test)]
 mod tests {
     use super::*;
