@@ -1,1 +1,48 @@
-//! app
+//! Putting the parts together: the api and the worker as they run in production.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::service::{Services, StartError};
+use crate::{http, shutdown, worker};
+
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("{address} cannot be listened on ({source}); another program has it, or BIND_ADDRESS is wrong")]
+    Bind { address: SocketAddr, source: std::io::Error },
+    #[error("serving failed: {0}")]
+    Serve(std::io::Error),
+}
+
+/// Serves the API until a signal asks to stop, then drains.
+pub async fn run_api(config: Config) -> Result<(), AppError> {
+    let address = config.bind_address;
+    let services = Arc::new(Services::new(Arc::new(config), Clock::system())?);
+    let listener = TcpListener::bind(address).await.map_err(|source| AppError::Bind { address, source })?;
+    tracing::info!(%address, "api listens");
+    let router = http::router(services.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown::requested());
+    tokio::select! {
+        result = served => result.map_err(AppError::Serve)?,
+        () = shutdown::overdue() => tracing::warn!("requests were still running; stopping without them"),
+    }
+    services.identity.flush().await;
+    services.db.close().await;
+    tracing::info!("api stopped");
+    Ok(())
+}
+
+/// Runs the jobs until a signal asks to stop.
+pub async fn run_worker(config: Config) -> Result<(), AppError> {
+    let services = Arc::new(Services::new(Arc::new(config), Clock::system())?);
+    worker::run(services.clone(), shutdown::requested()).await;
+    services.db.close().await;
+    tracing::info!("worker stopped");
+    Ok(())
+}

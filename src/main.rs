@@ -1,1 +1,8 @@
-fn main() {}
+//! The executable; everything is in the library.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    scaidns::cli::run().await
+}

@@ -1,4 +1,101 @@
-//! cli
+//! The command line: stdout for data, stderr for the rest, exit codes as documented.
 
-pub mod keys;
-pub mod sync;
+#[cfg(feature = "dev")]
+mod dev;
+mod doctor;
+mod exit;
+mod keys;
+mod sync;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::service::Services;
+use crate::storage::Db;
+use crate::{app, telemetry};
+
+pub use exit::Failure;
+
+/// A multi-tenant DNS control plane in front of PowerDNS.
+///
+/// Server commands read their configuration from the environment; each variable is described in docs/configuration.md.
+/// Exit codes: 0 ok, 1 general, 2 usage or configuration, 3 authentication, 4 not allowed, 5 not found, 6 conflict or
+/// invalid, 7 upstream.
+#[derive(Parser)]
+#[command(name = "scaidns", version, about, long_about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the REST API at BIND_ADDRESS; the first SIGTERM drains, the second drops
+    Api,
+    /// Run the jobs: recovery of unsettled changes, and cleaning
+    Worker,
+    /// Apply the database migrations that are missing
+    Migrate,
+    /// Check every dependency and say what to do
+    Doctor,
+    /// Pull partners, tenants, users, groups and memberships from ScaiKey
+    Sync(sync::SyncArgs),
+    /// Make API keys from the operator's side
+    Keys(keys::KeysArgs),
+    /// Run the whole product on loopback, for development
+    #[cfg(feature = "dev")]
+    Dev(dev::DevArgs),
+}
+
+/// Runs the command and turns its outcome into an exit code.
+pub async fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Api => Box::pin(api()).await,
+        Command::Worker => Box::pin(worker()).await,
+        Command::Migrate => Box::pin(migrate()).await,
+        Command::Doctor => Box::pin(doctor::run()).await,
+        Command::Sync(args) => Box::pin(sync::run(args)).await,
+        Command::Keys(args) => Box::pin(keys::run(args)).await,
+        #[cfg(feature = "dev")]
+        Command::Dev(args) => Box::pin(dev::run(args)).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("scaidns: {error:#}");
+            exit::code(&error)
+        }
+    }
+}
+
+async fn api() -> anyhow::Result<()> {
+    let config = configuration()?;
+    telemetry::start(&config.log);
+    Ok(app::run_api(config).await?)
+}
+
+async fn worker() -> anyhow::Result<()> {
+    let config = configuration()?;
+    telemetry::start(&config.log);
+    Ok(app::run_worker(config).await?)
+}
+
+async fn migrate() -> anyhow::Result<()> {
+    let config = configuration()?;
+    let db = Db::lazy(&config.database)?;
+    db.migrate().await?;
+    println!("the database is up to date");
+    Ok(())
+}
+
+fn configuration() -> anyhow::Result<Config> {
+    Ok(Config::from_env()?)
+}
+
+fn services() -> anyhow::Result<Services> {
+    Ok(Services::new(Arc::new(configuration()?), Clock::system())?)
+}

@@ -1,7 +1,30 @@
-//! dns (interface until the layer lands)
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct FieldError {
-    pub field: &'static str,
-    pub message: String,
-}
+//! DNS as this product sees it: names, types, contents, RRsets, and the rules of editing a zone.
+//!
+//! Pure: no I/O, no clock, no async, nothing of the rest of the crate. Whatever PowerDNS would accept and should not
+//! is refused here, before it gets there. What never lives here: tenants, permissions, HTTP, storage.
+//!
+//! The way of a write: [`OwnerName::parse`] and [`RecordType::parse`] at the edge, [`ZoneContent::apply`] decides over
+//! a group of operations, its [`RrsetChange`]s are what is written and recorded, [`rectify::needed`] tells how.
+
+mod edit;
+mod error;
+mod labels;
+mod owner_name;
+mod rdata;
+mod record_type;
+pub mod rectify;
+mod rrset;
+pub mod serial;
+mod zone_content;
+mod zone_name;
+
+pub use edit::{
+    CONFLICT_MESSAGE, EditContext, GroupOutcome, Operation, OperationError, OperationOutcome, RecordState, TTL_MAX,
+};
+pub use error::{FieldError, Warning};
+pub use owner_name::OwnerName;
+pub use rdata::{CONTENT_CANONICAL_MAX, CONTENT_INPUT_MAX, Soa, canonical, canonical_from_server};
+pub use record_type::{RecordType, TypeInfo, catalogue};
+pub use rrset::{Record, RecordRef, Rrset, RrsetChange, RrsetKey};
+pub use zone_content::ZoneContent;
+pub use zone_name::{NameError, ZoneName};

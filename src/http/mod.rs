@@ -3,14 +3,17 @@
 mod api_keys;
 mod audit_logs;
 mod auth;
+mod domains;
 mod error;
 mod extract;
 mod health;
 mod openapi;
 mod paging;
 mod paths;
+mod records;
 mod request_id;
 mod routes;
+mod validation;
 
 use std::sync::Arc;
 

@@ -7,11 +7,20 @@ use utoipa_axum::routes;
 
 use crate::service::Services;
 
-use super::{api_keys, audit_logs, auth, health};
+use super::{api_keys, audit_logs, auth, domains, health, records, validation};
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
         .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(domains::list, domains::create))
+        .routes(routes!(domains::types))
+        .routes(routes!(domains::get, domains::update, domains::delete))
+        .routes(routes!(validation::get, validation::start, validation::cancel))
+        .routes(routes!(validation::check))
+        .routes(routes!(records::list, records::create))
+        .routes(routes!(records::check))
+        .routes(routes!(records::get, records::update, records::delete))
         .routes(routes!(auth::auth_me))
         .routes(routes!(auth::me))
         .routes(routes!(api_keys::list, api_keys::create))

@@ -1,1 +1,116 @@
-//! resolve
+//! The DNS look-ups by which a tenant proves that a domain is theirs (contract section 4).
+//!
+//! Lives here: finding the servers of a zone, asking each of them for the challenge record, judging whether they
+//! agree, and the guard that keeps every packet away from addresses that are not globally reachable.
+//! Never lives here: the challenge itself (its making, its expiry), the database, HTTP, PowerDNS.
+//!
+//! ```text
+//!  proof ── cut ──── recursive ─┐
+//!    │                          ├─ exchange ── budget
+//!    └─ authoritative ──────────┘      └────── address
+//!         └─ answer (pure: response → what it says → whether all agree)
+//! ```
+//!
+//! *Invariants.* No packet leaves but through `exchange`, which takes only a `Server`: an address the operator
+//! chose, or one that passed `is_globally_reachable` (the address checked is the address used). Every packet and
+//! every wait is drawn from the proof's one `Budget`. Addresses of nameservers come from the recursive resolvers
+//! alone: glue in an answer is never read. A proof needs *every* server that answers to show the value.
+
+mod address;
+mod answer;
+mod authoritative;
+mod budget;
+mod cut;
+mod exchange;
+mod proof;
+mod recursive;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+pub use address::is_globally_reachable;
+
+use budget::Budget;
+
+/// The label under which the proof stands: `_scaidns-verify.<domain>`.
+pub const CHALLENGE_LABEL: &str = "_scaidns-verify";
+
+/// Proofs under way at once in this process. Each holds at most 13 sockets, so this keeps a burst of checks a good
+/// way below the usual limit of 1,024 open files; those beyond it wait, and their waiting counts as their time.
+const PROOFS_IN_PARALLEL: usize = 32;
+
+/// What the operator settles (contract section 17, `VALIDATION_*`).
+#[derive(Clone, Debug)]
+pub struct ResolveSettings {
+    /// Recursive resolvers, tried in this order. Chosen by the operator, hence exempt from the address guard.
+    pub resolvers: Vec<SocketAddr>,
+    /// The port at which authoritative servers are asked: 53 everywhere but on a development machine.
+    pub authoritative_port: u16,
+    /// Whether nameservers at private addresses may be asked: never in production.
+    pub allow_private_nameservers: bool,
+}
+
+/// Looks proofs up; cheap to clone.
+#[derive(Clone)]
+pub struct Resolve {
+    settings: Arc<ResolveSettings>,
+    slots: Arc<Semaphore>,
+}
+
+/// What the DNS says about one claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProofOutcome {
+    /// Every server that answered shows the expected value.
+    Proven,
+    /// The domain exists, the challenge name does not, or has no TXT record.
+    NoRecord,
+    /// There are TXT records at the challenge name, the expected one is not among them.
+    WrongValue,
+    /// A recursive resolver says NXDOMAIN for the domain itself, and nothing stands at the challenge name.
+    DomainDoesNotExist,
+    /// No server could be asked, or none gave a usable answer within the bounds.
+    Unreachable,
+    /// Some servers show the value and others do not. Holds the names of those that do not (of all that answered,
+    /// where none does but they point to different places), lower case, without final dot, sorted.
+    Disagree(Vec<String>),
+}
+
+impl Resolve {
+    pub fn new(settings: ResolveSettings) -> Self {
+        Self { settings: Arc::new(settings), slots: Arc::new(Semaphore::new(PROOFS_IN_PARALLEL)) }
+    }
+
+    /// Looks whether TXT `<expected>` stands at `_scaidns-verify.<domain>`.
+    ///
+    /// `domain` is in lower-case A-labels without final dot; `expected` is the whole text of the record,
+    /// `scaidns-verify=<challenge value>`. Takes 10 seconds and 40 packets at most (`budget`).
+    pub async fn txt_proof(&self, domain: &str, expected: &str) -> ProofOutcome {
+        let budget = Budget::start();
+        let Ok(Ok(_slot)) = tokio::time::timeout_at(budget.deadline(), self.slots.acquire()).await else {
+            return ProofOutcome::Unreachable;
+        };
+        let outcome = proof::look(&self.settings, &budget, domain, expected).await;
+        tracing::debug!(domain, ?outcome, packets = budget.spent(), "looked for the proof of {domain}");
+        outcome
+    }
+}
+
+impl ProofOutcome {
+    /// The message of a check (contract section 4), word for word.
+    pub fn message(&self, domain: &str, expected: &str) -> String {
+        match self {
+            Self::Proven => "Domain validated".to_owned(),
+            Self::NoRecord => format!("No DNS record found for {CHALLENGE_LABEL}.{domain}"),
+            Self::WrongValue => format!("TXT record found but value doesn't match. Expected: {expected}"),
+            Self::DomainDoesNotExist => format!("Domain {domain} does not exist in DNS"),
+            Self::Unreachable => "Authoritative nameservers could not be reached".to_owned(),
+            Self::Disagree(names) => format!("Nameservers disagree: {}", names.join(", ")),
+        }
+    }
+}

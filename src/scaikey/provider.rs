@@ -98,6 +98,11 @@ impl ScaiKey {
         token::read(token, &envelope, &key, &self.0.base, &self.0.client_id, self.0.clock.now())
     }
 
+    /// Whether the signing keys can be had now: for readiness.
+    pub async fn check_signing_keys(&self) -> Result<(), ScaiKeyError> {
+        self.fetch_keys().await.map(|_| ())
+    }
+
     /// The admin API, with a token of its own.
     pub fn admin(&self) -> AdminApi {
         AdminApi::new(self.clone())

@@ -15,7 +15,7 @@ pub struct SchemaProblem {
     pub kind: &'static str,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Understood, but cannot be processed.
     #[error("{message}")]
@@ -102,6 +102,6 @@ impl From<StorageError> for Error {
 
 impl From<PdnsError> for Error {
     fn from(error: PdnsError) -> Self {
-        Self::Upstream(format!("PowerDNS cannot be reached or answers wrongly: {error}"))
+        Self::Upstream(format!("PowerDNS: {error}"))
     }
 }

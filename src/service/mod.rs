@@ -7,12 +7,17 @@ mod context;
 mod error;
 pub mod identity;
 mod page;
+pub mod readiness;
+pub mod records;
 mod services;
 pub mod sync;
+pub mod validation;
+pub mod zone_writer;
+pub mod zones;
 
 pub use context::{ActorRecord, Context, RequestInfo};
 pub use error::{Error, SchemaProblem};
 pub use page::PageRequest;
-pub use services::Services;
+pub use services::{Services, StartError};
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -8,8 +8,16 @@ pub mod audit;
 pub mod audit_log;
 pub mod directory;
 mod error;
+pub mod fences;
+pub mod health;
+pub mod history;
+pub mod intents;
+pub mod record_ids;
+pub mod staged;
 #[cfg(test)]
 pub mod testing;
+pub mod validations;
+pub mod zones;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -1,6 +1,10 @@
-//! What tenants, partners, users and groups have in common: their standing. No I/O, no permissions.
+//! What tenants, partners, users, groups and zones are: their standing and kind. No I/O, no permissions.
+
+mod zone;
 
 use serde::{Deserialize, Serialize};
+
+pub use zone::{ZoneStatus, ZoneType};
 
 /// Whether a partner, tenant, user or group may act. Written upper case by ScaiKey, lower case here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

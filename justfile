@@ -1,0 +1,28 @@
+# `just` lists these.
+_default:
+    @just --list
+
+# the development stack: installs what is missing, builds, runs
+up *args:
+    scripts/up {{args}}
+
+# everything there is to check
+test:
+    scripts/test
+
+# the crash and race tests, over and over for as long as asked
+soak minutes="10":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo test --test it --no-run
+    end=$((SECONDS + 60 * {{minutes}}))
+    while [ "$SECONDS" -lt "$end" ]; do cargo test --quiet --test it -- crash races; done
+
+# rewrite the sources in the house's format
+fmt:
+    cargo fmt
+
+# what the compiler and clippy have to say
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings

@@ -1,0 +1,60 @@
+//! CNAME: another name for the owner (RFC 1035 section 3.3.1, RFC 2181 section 10.1).
+
+use super::target::{self, OWNER};
+use super::text::fields;
+use super::{Owner, ParseContext, Parsed, RecordDefinition, Target, TargetRole};
+use crate::dns::error::{FieldError, Warning};
+use crate::dns::owner_name::OwnerName;
+use crate::dns::rrset::Rrset;
+use crate::dns::zone_content::{Lookup, ZoneContent};
+
+pub(in crate::dns) struct Cname;
+
+impl RecordDefinition for Cname {
+    fn description(&self) -> &'static str {
+        "Alias of a name; stands alone and never at the apex"
+    }
+
+    fn example(&self) -> &'static str {
+        "www.example.com."
+    }
+
+    fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
+        let [alias] = fields(content, "<name>")?;
+        let mut warnings = Vec::new();
+        let canonical = target::parse(alias, OWNER, context, &mut warnings)?;
+        Ok(Parsed { canonical, warnings })
+    }
+
+    fn check_owner(&self, owner: &Owner<'_>) -> Result<(), FieldError> {
+        if owner.name.is_apex(owner.zone) {
+            return Err(FieldError::name("a CNAME is not allowed at the zone apex"));
+        }
+        Ok(())
+    }
+
+    fn target<'a>(&self, canonical: &'a str) -> Option<Target<'a>> {
+        target::name_of(canonical).map(|name| Target { name, role: TargetRole::Alias })
+    }
+
+    fn is_single_valued(&self) -> bool {
+        true
+    }
+
+    fn warnings(&self, _owner: &OwnerName, rrset: &Rrset, zone: &ZoneContent) -> Vec<Warning> {
+        rrset
+            .enabled()
+            .filter_map(|record| self.target(&record.content))
+            .filter_map(|target| {
+                let name = target.name;
+                match zone.look_up(name) {
+                    Lookup::Alias(next) => {
+                        Some(Warning::content(format!("target '{name}' is itself a CNAME, to '{next}'")))
+                    }
+                    Lookup::Missing => Some(Warning::content(format!("target '{name}' does not exist in this zone"))),
+                    Lookup::Exists | Lookup::Elsewhere => None,
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,156 @@
+//! SOA: the start of a zone's authority (RFC 1035 section 3.3.13). One in each zone, at its apex, made by the platform.
+
+use std::fmt;
+
+use super::target::{self, HOST};
+use super::text::{fields, number};
+use super::{Owner, ParseContext, Parsed, RecordDefinition};
+use crate::dns::error::{FieldError, Warning};
+use crate::dns::zone_name::ZoneName;
+
+const REFRESH: u32 = 10_800;
+const RETRY: u32 = 3_600;
+const EXPIRE: u32 = 604_800;
+const MINIMUM: u32 = 3_600;
+
+/// Timers are times to live, and those end at 2^31 - 1 (RFC 2181 section 8).
+const TIMER_MAX: u32 = i32::MAX as u32;
+/// The longest negative caching that is sensible (RFC 2308 section 5).
+const MINIMUM_SENSIBLE_MAX: u32 = 86_400;
+
+/// The fields of an SOA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Soa {
+    /// The primary name server, with trailing dot.
+    pub mname: String,
+    /// The mailbox of the person responsible, as a name with trailing dot.
+    pub rname: String,
+    /// The version of the zone.
+    pub serial: u32,
+    /// Seconds between a secondary's questions.
+    pub refresh: u32,
+    /// Seconds until a failed question is asked again.
+    pub retry: u32,
+    /// Seconds until a secondary that hears nothing stops answering.
+    pub expire: u32,
+    /// Seconds for which the absence of a record is remembered (RFC 2308).
+    pub minimum: u32,
+}
+
+impl Soa {
+    /// The SOA that a zone begins with; `ns1` is the first of the platform's name servers, with or without dot.
+    pub fn initial(ns1: &str, zone: &ZoneName, serial: u32) -> Self {
+        Self {
+            mname: format!("{}.", ns1.strip_suffix('.').unwrap_or(ns1).to_ascii_lowercase()),
+            rname: format!("hostmaster.{zone}."),
+            serial,
+            refresh: REFRESH,
+            retry: RETRY,
+            expire: EXPIRE,
+            minimum: MINIMUM,
+        }
+    }
+
+    /// Parses the presentation form.
+    ///
+    /// # Errors
+    /// Names the field `content`.
+    pub fn parse(content: &str) -> Result<Self, FieldError> {
+        parse(content, &ParseContext { zone: None }, &mut Vec::new())
+    }
+}
+
+/// The canonical presentation form.
+impl fmt::Display for Soa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mname, rname, serial, refresh, retry, expire, minimum } = self;
+        write!(f, "{mname} {rname} {serial} {refresh} {retry} {expire} {minimum}")
+    }
+}
+
+pub(in crate::dns) struct SoaDefinition;
+
+impl RecordDefinition for SoaDefinition {
+    fn description(&self) -> &'static str {
+        "Start of authority: timers of the zone; made and numbered by the platform"
+    }
+
+    fn example(&self) -> &'static str {
+        "ns1.example.com. hostmaster.example.com. 1 10800 3600 604800 3600"
+    }
+
+    fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
+        let mut warnings = Vec::new();
+        let soa = parse(content, context, &mut warnings)?;
+        warnings.extend(odd_timers(&soa));
+        Ok(Parsed { canonical: soa.to_string(), warnings })
+    }
+
+    fn check_owner(&self, owner: &Owner<'_>) -> Result<(), FieldError> {
+        if owner.name.is_apex(owner.zone) {
+            return Ok(());
+        }
+        Err(FieldError::name("an SOA stands only at the zone apex"))
+    }
+
+    fn is_single_valued(&self) -> bool {
+        true
+    }
+
+    fn wire_length(&self, canonical: &str) -> usize {
+        // Five numbers of four octets, whose text may be as short as one digit.
+        canonical.len() + 20
+    }
+}
+
+fn parse(content: &str, context: &ParseContext<'_>, warnings: &mut Vec<Warning>) -> Result<Soa, FieldError> {
+    let [mname, rname, serial, refresh, retry, expire, minimum] =
+        fields(content, "<primary> <mailbox> <serial> <refresh> <retry> <expire> <minimum>")?;
+    Ok(Soa {
+        mname: target::parse(mname, HOST, context, warnings)?,
+        rname: parse_mailbox(rname, context)?,
+        serial: number(serial, "serial", u32::MAX)?,
+        refresh: number(refresh, "refresh", TIMER_MAX)?,
+        retry: number(retry, "retry", TIMER_MAX)?,
+        expire: number(expire, "expire", TIMER_MAX)?,
+        minimum: number(minimum, "minimum", TIMER_MAX)?,
+    })
+}
+
+/// A mailbox as a name; `a.b@example.com` is `a\.b.example.com.` (RFC 1035 section 8).
+fn parse_mailbox(text: &str, context: &ParseContext<'_>) -> Result<String, FieldError> {
+    match text.split_once('@') {
+        Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !text.contains('\\') => {
+            target::parse_any(&format!("{}.{domain}", local.replace('.', "\\.")), context)
+        }
+        _ => target::parse_any(text, context),
+    }
+}
+
+fn odd_timers(soa: &Soa) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if soa.retry >= soa.refresh {
+        warnings.push(Warning::content("retry is not shorter than refresh"));
+    }
+    if soa.expire <= soa.refresh.saturating_add(soa.retry) {
+        warnings.push(Warning::content("expire is not longer than refresh and retry together"));
+    }
+    if soa.minimum > MINIMUM_SENSIBLE_MAX {
+        warnings.push(Warning::content("minimum is over a day; a missing record stays missing that long"));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_soa_of_a_zone_reads_back() {
+        let zone = ZoneName::parse("example.com").expect("valid");
+        let soa = Soa::initial("ns1.platform.test", &zone, 7);
+        let text = "ns1.platform.test. hostmaster.example.com. 7 10800 3600 604800 3600";
+        assert_eq!(soa.to_string(), text);
+        assert_eq!(Soa::parse(text), Ok(soa));
+    }
+}

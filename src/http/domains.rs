@@ -1,0 +1,306 @@
+//! `/domains/`: zones, under the name that the wire has for them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::dns::catalogue;
+use crate::ids::ZoneId;
+use crate::service::zones::{self, ZoneClaim, ZoneDetail, ZonePatch};
+use crate::service::{Error, Services};
+use crate::storage::zones::{ZoneFilter, ZoneRow};
+use crate::tenancy::{ZoneStatus, ZoneType};
+
+use super::error::ApiError;
+use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
+use super::paging::{Page, decode_cursor, page_request};
+use super::validation::ValidationItem;
+
+/// A domain in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DomainItem {
+    #[schema(example = "d_01jd0000000000000000000000")]
+    pub id: String,
+    /// A-labels, lower case, no trailing dot.
+    #[schema(example = "xn--bcher-kva.example")]
+    pub name: String,
+    /// The same in U-labels, where different.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "bücher.example")]
+    pub name_unicode: Option<String>,
+    /// `primary`, `secondary`, `reverse_ipv4` or `reverse_ipv6`.
+    pub domain_type: String,
+    /// `pending_validation`, `active`, `inactive` or `deleted`.
+    pub status: String,
+    /// Seconds; for records that are made without a TTL.
+    pub default_ttl: u32,
+    pub description: Option<String>,
+    pub dnssec_enabled: bool,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// A domain, whole.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DomainDetail {
+    #[serde(flatten)]
+    pub item: DomainItem,
+    #[schema(example = "t_01jd0000000000000000000000")]
+    pub tenant_id: String,
+    /// What the parent zone's NS set is to hold.
+    pub nameservers: Vec<String>,
+    /// Without SOA and apex NS.
+    pub record_count: u32,
+    /// The SOA serial, once the domain has been served.
+    pub serial: Option<u32>,
+    pub dnssec_status: String,
+    pub settings: Map<String, Value>,
+    pub masters: Vec<String>,
+    /// The challenge to meet, while the domain is `pending_validation`.
+    pub validation: Option<ValidationItem>,
+    pub cidr: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub deleted_at: Option<OffsetDateTime>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateDomain {
+    /// A- or U-labels; a trailing dot is dropped.
+    #[schema(example = "shop.test")]
+    pub name: String,
+    /// `primary`, `reverse_ipv4` or `reverse_ipv6`.
+    #[schema(example = "primary")]
+    pub domain_type: String,
+    /// Seconds, 0 to 2147483647; 3600 where absent.
+    #[schema(maximum = 2147483647)]
+    pub default_ttl: Option<u32>,
+    /// At most 1,000 characters.
+    #[schema(max_length = 1000)]
+    pub description: Option<String>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchDomain {
+    /// `null` removes it.
+    #[serde(default, deserialize_with = "three_states")]
+    #[schema(value_type = Option<String>, max_length = 1000)]
+    pub description: Option<Option<String>>,
+    /// Seconds, 0 to 2147483647.
+    #[schema(maximum = 2147483647)]
+    pub default_ttl: Option<u32>,
+    /// Replaces the whole object; at most 16 kB.
+    pub settings: Option<Map<String, Value>>,
+    /// `active` or `inactive`; a withdrawn domain keeps its content for the way back.
+    pub status: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListDomains {
+    /// From 1.
+    #[param(minimum = 1)]
+    page: Option<u32>,
+    /// 1 to 100, 50 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    page_size: Option<u32>,
+    /// From `next_cursor` of the page before; wins over `page`.
+    cursor: Option<String>,
+    status: Option<String>,
+    domain_type: Option<String>,
+    dnssec_enabled: Option<bool>,
+    /// Part of the name.
+    search: Option<String>,
+    include_deleted: Option<bool>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DeleteDomain {
+    /// `true` removes the domain and all its records for good.
+    hard: Option<bool>,
+}
+
+/// A record type on offer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecordTypeItem {
+    #[serde(rename = "type")]
+    pub record_type: &'static str,
+    pub description: &'static str,
+    pub example: &'static str,
+}
+
+/// Domains that the caller may read, by name.
+#[utoipa::path(get, path = "/api/v1/domains/", tag = "domains", params(ListDomains),
+    responses((status = 200, body = Page<DomainItem>)))]
+pub async fn list(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiQuery(query): ApiQuery<ListDomains>,
+) -> Result<Json<Page<DomainItem>>, ApiError> {
+    let page = page_request(query.page, query.page_size)?;
+    let after = decode_cursor(query.cursor.as_deref())?;
+    let filter = filter(&query)?;
+    let found = zones::list(&services, &context, &filter, &page, after).await?;
+    let items = found.rows.into_iter().map(item).collect();
+    Ok(Json(Page::new(&page, items, found.total, found.next)))
+}
+
+/// Claims a domain; its first challenge comes with the answer.
+#[utoipa::path(post, path = "/api/v1/domains/", tag = "domains", request_body = CreateDomain,
+    responses((status = 200, body = DomainDetail)))]
+pub async fn create(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiJson(body): ApiJson<CreateDomain>,
+) -> Result<Json<DomainDetail>, ApiError> {
+    let CreateDomain { name, domain_type, default_ttl, description } = body;
+    let claim = ZoneClaim { name, zone_type: domain_type, default_ttl, description };
+    let created = zones::create(&services, &context, claim).await?;
+    Ok(Json(detail(&services, created)))
+}
+
+/// One domain.
+#[utoipa::path(get, path = "/api/v1/domains/{id}", tag = "domains", params(("id" = String, Path)),
+    responses((status = 200, body = DomainDetail)))]
+pub async fn get(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+) -> Result<Json<DomainDetail>, ApiError> {
+    let found = zones::get(&services, &context, id).await?;
+    Ok(Json(detail(&services, found)))
+}
+
+/// Changes a domain's description, default TTL, settings or status; not its content.
+#[utoipa::path(patch, path = "/api/v1/domains/{id}", tag = "domains", params(("id" = String, Path)),
+    request_body = PatchDomain, responses((status = 200, body = DomainDetail)))]
+pub async fn update(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+    ApiJson(body): ApiJson<PatchDomain>,
+) -> Result<Json<DomainDetail>, ApiError> {
+    let PatchDomain { description, default_ttl, settings, status } = body;
+    let patch = ZonePatch { description, default_ttl, settings, status };
+    let updated = zones::update(&services, &context, id, patch).await?;
+    Ok(Json(detail(&services, updated)))
+}
+
+/// Removes a domain for good; `hard=true` must say so.
+#[utoipa::path(delete, path = "/api/v1/domains/{id}", tag = "domains", params(("id" = String, Path), DeleteDomain),
+    responses((status = 204, description = "Gone")))]
+pub async fn delete(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+    ApiQuery(query): ApiQuery<DeleteDomain>,
+) -> Result<StatusCode, ApiError> {
+    if query.hard != Some(true) {
+        zones::get(&services, &context, id).await?;
+        return Err(Error::invalid("hard", "a domain is only removed for good: repeat with ?hard=true").into());
+    }
+    zones::delete_for_good(&services, &context, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The record types on offer.
+#[utoipa::path(get, path = "/api/v1/domains/types", tag = "domains", responses((status = 200, body = [RecordTypeItem])))]
+pub async fn types(Authenticated(_context): Authenticated) -> Json<Vec<RecordTypeItem>> {
+    let items = catalogue().into_iter().map(|info| RecordTypeItem {
+        record_type: info.record_type,
+        description: info.description,
+        example: info.example,
+    });
+    Json(items.collect())
+}
+
+fn filter(query: &ListDomains) -> Result<ZoneFilter, Error> {
+    let unknown = |field: &'static str| Error::invalid(field, format!("unknown {field}"));
+    Ok(ZoneFilter {
+        status: query
+            .status
+            .as_deref()
+            .map(|text| ZoneStatus::parse(text).ok_or_else(|| unknown("status")))
+            .transpose()?,
+        zone_type: query
+            .domain_type
+            .as_deref()
+            .map(|text| ZoneType::parse(text).ok_or_else(|| unknown("domain_type")))
+            .transpose()?,
+        dnssec_enabled: query.dnssec_enabled,
+        search: query.search.clone().filter(|text| !text.is_empty()),
+        include_deleted: query.include_deleted.unwrap_or(false),
+    })
+}
+
+fn item(row: ZoneRow) -> DomainItem {
+    let ZoneRow {
+        id,
+        tenant: _,
+        name,
+        zone_type,
+        status,
+        default_ttl,
+        description,
+        settings: _,
+        cidr: _,
+        dnssec_enabled,
+        revision: _,
+        serial: _,
+        last_change: _,
+        record_count: _,
+        born: _,
+        created_at,
+        updated_at,
+    } = row;
+    DomainItem {
+        id: id.to_string(),
+        name_unicode: name.unicode(),
+        name: name.as_str().to_owned(),
+        domain_type: zone_type.as_str().to_owned(),
+        status: status.as_str().to_owned(),
+        default_ttl,
+        description,
+        dnssec_enabled,
+        created_at,
+        updated_at,
+    }
+}
+
+fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
+    let ZoneDetail { row, nameservers, validation } = found;
+    let settings = match &row.settings {
+        Value::Object(settings) => settings.clone(),
+        _ => Map::new(),
+    };
+    DomainDetail {
+        tenant_id: row.tenant.to_string(),
+        nameservers,
+        record_count: row.record_count,
+        serial: row.serial,
+        dnssec_status: "disabled".to_owned(),
+        settings,
+        masters: Vec::new(),
+        validation: validation.map(|validation| ValidationItem::new(services, &row, validation)),
+        cidr: row.cidr.clone(),
+        deleted_at: None,
+        item: item(row),
+    }
+}
+
+/// Absent, null and a value are three things in a PATCH.
+pub fn three_states<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,322 @@
+//! `/domains/{id}/records`: the records of a zone.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::dns::{FieldError, Warning};
+use crate::ids::{RecordId, ZoneId};
+use crate::service::Services;
+use crate::service::records::{self, Checked, NewRecord, RecordFilter, Written};
+use crate::service::zone_writer::RecordView;
+use crate::storage::zones::ZoneRow;
+
+use super::error::ApiError;
+use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
+use super::paging::page_request;
+
+/// A record.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecordItem {
+    /// Never changes while the record lives.
+    #[schema(example = "r_01jd0000000000000000000000")]
+    pub id: String,
+    /// The whole owner name, no trailing dot.
+    #[schema(example = "www.shop.test")]
+    pub name: String,
+    /// Relative to the domain, `@` at its apex.
+    #[schema(example = "www")]
+    pub display_name: String,
+    #[serde(rename = "type")]
+    #[schema(example = "A")]
+    pub record_type: String,
+    /// In canonical form.
+    #[schema(example = "192.0.2.1")]
+    pub content: String,
+    /// Seconds; of the whole RRset.
+    pub ttl: u32,
+    /// Kept, but not served.
+    pub disabled: bool,
+    pub domain_id: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+    /// What may not be meant so; never stops a write.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub warnings: Vec<WarningItem>,
+    /// `false`: only asked (`dry_run`), nothing was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<bool>,
+}
+
+/// A remark on a field.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WarningItem {
+    pub field: String,
+    pub message: String,
+}
+
+/// The records of a domain; paged only if asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecordList {
+    pub data: Vec<RecordItem>,
+    pub total: u64,
+    pub domain_id: String,
+    pub domain_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_pages: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateRecord {
+    /// `@`, relative, or a whole name inside the domain.
+    #[schema(example = "www")]
+    pub name: String,
+    #[serde(rename = "type")]
+    #[schema(example = "A")]
+    pub record_type: String,
+    /// In presentation form.
+    #[schema(example = "192.0.2.1")]
+    pub content: String,
+    /// Seconds; where absent the RRset's, else the domain's default. Given, the whole RRset takes it.
+    #[schema(maximum = 2147483647)]
+    pub ttl: Option<u32>,
+    #[serde(default)]
+    pub disabled: bool,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchRecord {
+    /// In presentation form.
+    pub content: Option<String>,
+    /// Seconds; the whole RRset takes it.
+    #[schema(maximum = 2147483647)]
+    pub ttl: Option<u32>,
+    pub disabled: Option<bool>,
+}
+
+/// What would become of a record.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CheckedRecord {
+    pub valid: bool,
+    /// In canonical form, if it is valid.
+    pub record: Option<CanonicalRecord>,
+    pub errors: Vec<WarningItem>,
+    pub warnings: Vec<WarningItem>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CanonicalRecord {
+    pub name: String,
+    pub display_name: String,
+    #[serde(rename = "type")]
+    pub record_type: String,
+    pub content: String,
+    pub ttl: u32,
+    pub disabled: bool,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListRecords {
+    /// One record type.
+    #[serde(rename = "type")]
+    #[param(rename = "type")]
+    record_type: Option<String>,
+    /// Part of the owner name.
+    name: Option<String>,
+    /// Shows SOA and apex NS too.
+    include_system: Option<bool>,
+    /// From 1.
+    #[param(minimum = 1)]
+    page: Option<u32>,
+    /// 1 to 100.
+    #[param(minimum = 1, maximum = 100)]
+    page_size: Option<u32>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DryRun {
+    /// `true`: the same answer with `applied: false`, nothing written.
+    dry_run: Option<bool>,
+}
+
+impl DryRun {
+    fn wanted(&self) -> bool {
+        self.dry_run.unwrap_or(false)
+    }
+}
+
+/// The records of a domain, by name.
+#[utoipa::path(get, path = "/api/v1/domains/{id}/records", tag = "records", params(("id" = String, Path), ListRecords),
+    responses((status = 200, body = RecordList)))]
+pub async fn list(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+    ApiQuery(query): ApiQuery<ListRecords>,
+) -> Result<Json<RecordList>, ApiError> {
+    let page = page_request(query.page, query.page_size)?;
+    let paged = query.page.is_some() || query.page_size.is_some();
+    let filter = RecordFilter {
+        record_type: query.record_type,
+        name: query.name,
+        include_system: query.include_system.unwrap_or(false),
+    };
+    let (zone, found) = records::list(&services, &context, id, &filter).await?;
+    let total = found.len() as u64;
+    let (skip, take) = if paged { (page.offset(), page.page_size as usize) } else { (0, usize::MAX) };
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    Ok(Json(RecordList {
+        data: found.into_iter().skip(skip).take(take).map(|view| item(&zone, view, Vec::new(), None)).collect(),
+        total,
+        domain_id: zone.id.to_string(),
+        domain_name: zone.name.as_str().to_owned(),
+        page: paged.then_some(page.page),
+        page_size: paged.then_some(page.page_size),
+        total_pages: paged.then(|| total.div_ceil(u64::from(page.page_size))),
+    }))
+}
+
+/// Adds a record.
+#[utoipa::path(post, path = "/api/v1/domains/{id}/records", tag = "records", params(("id" = String, Path), DryRun),
+    request_body = CreateRecord, responses((status = 200, body = RecordItem)))]
+pub async fn create(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+    ApiQuery(query): ApiQuery<DryRun>,
+    ApiJson(body): ApiJson<CreateRecord>,
+) -> Result<Json<RecordItem>, ApiError> {
+    let written = records::create(&services, &context, id, body.into(), query.wanted()).await?;
+    Ok(Json(written_item(written, &query)))
+}
+
+/// One record.
+#[utoipa::path(get, path = "/api/v1/domains/{id}/records/{rid}", tag = "records",
+    params(("id" = String, Path), ("rid" = String, Path)), responses((status = 200, body = RecordItem)))]
+pub async fn get(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath((id, rid)): ApiPath<(ZoneId, RecordId)>,
+) -> Result<Json<RecordItem>, ApiError> {
+    let (zone, view) = records::get(&services, &context, id, rid).await?;
+    Ok(Json(item(&zone, view, Vec::new(), None)))
+}
+
+/// Changes a record's content, TTL or whether it is served.
+#[utoipa::path(patch, path = "/api/v1/domains/{id}/records/{rid}", tag = "records",
+    params(("id" = String, Path), ("rid" = String, Path), DryRun), request_body = PatchRecord,
+    responses((status = 200, body = RecordItem)))]
+pub async fn update(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(ids): ApiPath<(ZoneId, RecordId)>,
+    ApiQuery(query): ApiQuery<DryRun>,
+    ApiJson(body): ApiJson<PatchRecord>,
+) -> Result<Json<RecordItem>, ApiError> {
+    let PatchRecord { content, ttl, disabled } = body;
+    let patch = records::RecordPatch { content, ttl, disabled };
+    let written = records::update(&services, &context, ids, patch, query.wanted()).await?;
+    Ok(Json(written_item(written, &query)))
+}
+
+/// Deletes a record. With `dry_run`, answers with the record that would go.
+#[utoipa::path(delete, path = "/api/v1/domains/{id}/records/{rid}", tag = "records",
+    params(("id" = String, Path), ("rid" = String, Path), DryRun),
+    responses((status = 204, description = "Gone"), (status = 200, description = "Only asked", body = RecordItem)))]
+pub async fn delete(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(ids): ApiPath<(ZoneId, RecordId)>,
+    ApiQuery(query): ApiQuery<DryRun>,
+) -> Result<Response, ApiError> {
+    let written = records::delete(&services, &context, ids, query.wanted()).await?;
+    if query.wanted() {
+        return Ok(Json(written_item(written, &query)).into_response());
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Says what would become of a record: its canonical form, errors, warnings. Writes nothing.
+#[utoipa::path(post, path = "/api/v1/domains/{id}/records/check", tag = "records", params(("id" = String, Path)),
+    request_body = CreateRecord, responses((status = 200, body = CheckedRecord)))]
+pub async fn check(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+    ApiJson(body): ApiJson<CreateRecord>,
+) -> Result<Json<CheckedRecord>, ApiError> {
+    let Checked { zone, record, errors, warnings } = records::check(&services, &context, id, body.into()).await?;
+    Ok(Json(CheckedRecord {
+        valid: errors.is_empty(),
+        record: record.map(|view| canonical(&zone, view)),
+        errors: errors
+            .into_iter()
+            .map(|FieldError { field, message }| WarningItem { field: field.into(), message })
+            .collect(),
+        warnings: warnings.into_iter().map(warning).collect(),
+    }))
+}
+
+impl From<CreateRecord> for NewRecord {
+    fn from(body: CreateRecord) -> Self {
+        let CreateRecord { name, record_type, content, ttl, disabled } = body;
+        Self { name, record_type, content, ttl, disabled }
+    }
+}
+
+fn written_item(written: Written, query: &DryRun) -> RecordItem {
+    let Written { zone, record, warnings } = written;
+    item(&zone, record, warnings, query.wanted().then_some(false))
+}
+
+fn item(zone: &ZoneRow, view: RecordView, warnings: Vec<Warning>, applied: Option<bool>) -> RecordItem {
+    let RecordView { id, reference, ttl, disabled, created_at, updated_at } = view;
+    RecordItem {
+        id: id.to_string(),
+        name: reference.key.name.as_str().to_owned(),
+        display_name: reference.key.name.display_name(&zone.name),
+        record_type: reference.key.record_type.as_str().to_owned(),
+        content: reference.content,
+        ttl,
+        disabled,
+        domain_id: zone.id.to_string(),
+        created_at,
+        updated_at,
+        warnings: warnings.into_iter().map(warning).collect(),
+        applied,
+    }
+}
+
+fn canonical(zone: &ZoneRow, view: RecordView) -> CanonicalRecord {
+    let RecordView { id: _, reference, ttl, disabled, created_at: _, updated_at: _ } = view;
+    CanonicalRecord {
+        name: reference.key.name.as_str().to_owned(),
+        display_name: reference.key.name.display_name(&zone.name),
+        record_type: reference.key.record_type.as_str().to_owned(),
+        content: reference.content,
+        ttl,
+        disabled,
+    }
+}
+
+fn warning(warning: Warning) -> WarningItem {
+    let Warning { field, message } = warning;
+    WarningItem { field, message }
+}

@@ -1,0 +1,112 @@
+//! The zone writer: the one way in which anything in PowerDNS is changed, from every door and across all replicas.
+//!
+//! Read, decide, intend, write, settle, answer: see [`protocol`] for the guards and ARCHITECTURE.md for the story.
+//! Requests for one zone line up here and go in batches; each batch runs in a task of its own, never in a request's
+//! future, so that a client that hangs up tears nothing.
+//!
+//! *Architecture invariant:* nothing outside this folder calls `Pdns::patch`, `create_zone`, `delete_zone` or
+//! `set_api_rectify`.
+
+mod batch;
+mod decide;
+mod ids;
+mod life;
+mod payload;
+pub mod protocol;
+mod queue;
+mod reader;
+mod recovery;
+mod settle;
+mod store;
+mod transition;
+
+#[cfg(all(test, feature = "dev"))]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::authz::ZoneAccess;
+use crate::clock::Clock;
+use crate::ids::ZoneId;
+use crate::pdns::Pdns;
+use crate::storage::{Db, intents};
+
+use super::context::{ActorRecord, RequestInfo};
+use super::{Error, Result};
+use batch::Batch;
+use queue::Queues;
+
+pub use decide::{RecordOperation, RecordOutcome, RecordView, WriteOutcome};
+pub use reader::ZoneView;
+pub use recovery::Recovered;
+pub use transition::{Departure, GoLive};
+
+/// Operations in one batch; 500 take PowerDNS 0.4 s.
+const BATCH_OPERATIONS_MAX: usize = 500;
+/// Requests that may wait for one zone; more are told to come back.
+const WAITING_PER_ZONE_MAX: usize = 2_000;
+
+/// A request to change records of one zone.
+#[derive(Clone, Debug)]
+pub struct ZoneWrite {
+    pub access: ZoneAccess,
+    pub actor: ActorRecord,
+    pub request: RequestInfo,
+    pub operations: Vec<RecordOperation>,
+    /// Only asked: the answer is the same, nothing is written.
+    pub dry_run: bool,
+}
+
+/// Cheap to clone; one a process.
+#[derive(Clone)]
+pub struct ZoneWriter {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Db,
+    pdns: Pdns,
+    clock: Clock,
+    nameservers: Vec<String>,
+    queues: Queues,
+}
+
+impl ZoneWriter {
+    pub fn new(db: Db, pdns: Pdns, clock: Clock, nameservers: Vec<String>) -> Self {
+        Self { inner: Arc::new(Inner { db, pdns, clock, nameservers, queues: Queues::default() }) }
+    }
+
+    /// Applies a request's operations, all or none, and answers only from what is committed.
+    pub async fn apply(&self, write: ZoneWrite) -> Result<WriteOutcome> {
+        let zone = write.access.zone().id;
+        let (answer, start) = self.inner.queues.push(zone, write)?;
+        if start {
+            tokio::spawn(self.clone().work_off(zone));
+        }
+        answer.await.unwrap_or_else(|_| Err(Error::Internal("a batch ended without an answer".into())))
+    }
+
+    /// Runs batches until nothing waits for this zone.
+    async fn work_off(self, zone: ZoneId) {
+        while let Some(requests) = self.inner.queues.take(zone) {
+            Batch::new(&self.inner, zone, requests).run().await;
+        }
+    }
+
+    /// Recovers what is past its deadline; how many were looked at.
+    pub async fn recover_overdue(&self) -> Result<usize> {
+        const INTENTS_PER_RUN: u32 = 50; // each takes some calls to PowerDNS; the next run goes on
+        let overdue = intents::overdue(&self.inner.db, INTENTS_PER_RUN).await?;
+        let count = overdue.len();
+        for intent in overdue {
+            self.inner.recovery().run(intent).await;
+        }
+        Ok(count)
+    }
+}
+
+impl Inner {
+    fn recovery(&self) -> recovery::Recovery<'_> {
+        recovery::Recovery { db: &self.db, pdns: &self.pdns, clock: &self.clock, nameservers: &self.nameservers }
+    }
+}

@@ -1,0 +1,96 @@
+//! What an intent holds: all that settling needs, so that whoever settles, the writer or recovery after a crash,
+//! writes the same rows.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::dns::RrsetChange;
+use crate::ids::{ChangeId, RecordId, TenantId, ValidationId};
+use crate::storage::audit::AuditEntry;
+use crate::storage::record_ids::RecordIdRow;
+use crate::tenancy::ZoneStatus;
+
+use super::super::context::{ActorRecord, RequestInfo};
+
+/// What kind of change is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Kind {
+    /// Records change.
+    Edit,
+    /// A claim goes live: dark creation, then one guarded PATCH.
+    GoLive { validation: Option<ValidationId> },
+    /// The SOA is disabled or enabled again, and the status with it.
+    SetStatus { status: ZoneStatus },
+    /// The zone is removed for good.
+    Delete,
+    /// Fences are taken down.
+    Sweep { fences: Vec<ChangeId> },
+}
+
+impl Kind {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Edit => "edit",
+            Self::GoLive { .. } => "go_live",
+            Self::SetStatus { .. } => "set_status",
+            Self::Delete => "delete",
+            Self::Sweep { .. } => "sweep",
+        }
+    }
+}
+
+/// One request's part of a batch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    pub change: ChangeId,
+    pub actor: ActorRecord,
+    pub request: RequestInfo,
+    pub changes: Vec<RrsetChange>,
+}
+
+/// A record id as it stands after the batch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IdRow {
+    pub id: RecordId,
+    pub digest: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+impl From<&RecordIdRow> for IdRow {
+    fn from(row: &RecordIdRow) -> Self {
+        let RecordIdRow { id, digest, created_at, updated_at } = row;
+        Self { id: *id, digest: hex::encode(digest), created_at: *created_at, updated_at: *updated_at }
+    }
+}
+
+impl IdRow {
+    pub fn to_row(&self) -> Option<RecordIdRow> {
+        let Self { id, digest, created_at, updated_at } = self;
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(digest, &mut bytes).ok()?;
+        Some(RecordIdRow { id: *id, digest: bytes, created_at: *created_at, updated_at: *updated_at })
+    }
+}
+
+/// The whole.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Payload {
+    #[serde(flatten)]
+    pub kind: Kind,
+    pub tenant: TenantId,
+    /// Of the zone before the batch.
+    pub revision: u64,
+    pub serial: Option<u32>,
+    /// What the marker said before; recovery takes it for proof that the batch never ran.
+    pub previous_marker: Option<String>,
+    pub rectify: bool,
+    pub entries: Vec<Entry>,
+    pub audit: Vec<AuditEntry>,
+    pub ids_removed: Vec<RecordId>,
+    pub ids_put: Vec<IdRow>,
+    pub record_count: u32,
+}

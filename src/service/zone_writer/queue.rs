@@ -1,0 +1,63 @@
+//! Requests for one zone line up; one batch takes what waits.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+
+use tokio::sync::oneshot;
+
+use crate::ids::ZoneId;
+
+use super::super::{Error, Result};
+use super::{BATCH_OPERATIONS_MAX, WAITING_PER_ZONE_MAX, WriteOutcome, ZoneWrite};
+
+/// A request that waits for its answer.
+pub struct Waiting {
+    pub write: ZoneWrite,
+    pub answer: oneshot::Sender<Result<WriteOutcome>>,
+}
+
+/// One line a zone; a zone has an entry exactly while somebody works it off.
+#[derive(Default)]
+pub struct Queues {
+    lines: Mutex<HashMap<ZoneId, VecDeque<Waiting>>>,
+}
+
+impl Queues {
+    /// Lines a request up. True: nobody works this zone off yet, the caller must see to it.
+    pub fn push(&self, zone: ZoneId, write: ZoneWrite) -> Result<(oneshot::Receiver<Result<WriteOutcome>>, bool)> {
+        let (sender, receiver) = oneshot::channel();
+        let mut lines = self.lines();
+        let start = !lines.contains_key(&zone);
+        let line = lines.entry(zone).or_default();
+        if line.len() >= WAITING_PER_ZONE_MAX {
+            return Err(Error::unavailable("Too many changes wait for this zone"));
+        }
+        line.push_back(Waiting { write, answer: sender });
+        Ok((receiver, start))
+    }
+
+    /// The next batch; None ends the line.
+    pub fn take(&self, zone: ZoneId) -> Option<Vec<Waiting>> {
+        let mut lines = self.lines();
+        let line = lines.get_mut(&zone)?;
+        let mut batch = Vec::new();
+        let mut operations = 0;
+        while let Some(next) = line.front() {
+            operations += next.write.operations.len().max(1);
+            if operations > BATCH_OPERATIONS_MAX && !batch.is_empty() {
+                break;
+            }
+            batch.extend(line.pop_front());
+        }
+        if batch.is_empty() {
+            lines.remove(&zone);
+            return None;
+        }
+        Some(batch)
+    }
+
+    /// A panic elsewhere leaves the lines as they are, which is consistent: each change of them is one step.
+    fn lines(&self) -> std::sync::MutexGuard<'_, HashMap<ZoneId, VecDeque<Waiting>>> {
+        self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,70 @@
+//! Reading a zone's records with their ids, for those who only look.
+
+use crate::authz::ZoneAccess;
+use crate::dns::{RecordRef, ZoneContent};
+use crate::ids::RecordId;
+use crate::storage::zones::ZoneRow;
+use crate::storage::{record_ids, within, zones};
+
+use super::super::{Error, Result};
+use super::ZoneWriter;
+use super::decide::{RecordView, times};
+use super::ids::IdBook;
+use super::store;
+
+/// A zone's records as one consistent state.
+pub struct ZoneView {
+    pub row: ZoneRow,
+    pub serial: Option<u32>,
+    content: ZoneContent,
+    ids: IdBook,
+}
+
+impl ZoneView {
+    /// Every record, in canonical order.
+    pub fn records(&self) -> impl Iterator<Item = RecordView> {
+        self.content.records().map(|(reference, ttl, disabled)| self.view(reference, ttl, disabled))
+    }
+
+    pub fn find(&self, id: RecordId) -> Option<RecordView> {
+        let wanted = self.ids.resolve(id, &self.content)?;
+        let rrset = self.content.get(&wanted.key)?;
+        let record = rrset.records.iter().find(|record| {
+            RecordRef { key: wanted.key.clone(), content: record.content.clone() }.digest() == wanted.digest()
+        })?;
+        Some(self.view(wanted, rrset.ttl, record.disabled))
+    }
+
+    fn view(&self, reference: RecordRef, ttl: u32, disabled: bool) -> RecordView {
+        let (id, row) = self.ids.id_of(&reference.digest());
+        let (created_at, updated_at) = times(row, &self.row);
+        RecordView { id, reference, ttl, disabled, created_at, updated_at }
+    }
+}
+
+impl ZoneWriter {
+    /// The zone as it stands. Content and ids are read one after the other; a change that lands in between, or is
+    /// between PowerDNS and its settle, makes the reader look again.
+    pub async fn view(&self, access: &ZoneAccess) -> Result<ZoneView> {
+        const LOOKS: u32 = 20; // under steady writes the last look is good enough: ids may lag by one change
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+        let inner = &self.inner;
+        let mut look = 0;
+        loop {
+            look += 1;
+            let found = within(zones::for_write(&inner.db, access.zone().id)).await?;
+            let Some((row, _)) = found else { return Err(Error::NotFound("Domain")) };
+            let state = store::read(&inner.db, &inner.pdns, &row).await?;
+            let ids = within(record_ids::of_zone(&inner.db, row.id)).await?;
+            let after = within(zones::for_write(&inner.db, access.zone().id)).await?;
+            let unmoved = after.is_some_and(|(now, mark)| {
+                now.revision == row.revision && now.status == row.status && mark.is_none_or(|mark| mark.overdue)
+            });
+            if unmoved || look == LOOKS {
+                let serial = state.live.map(|live| live.serial);
+                return Ok(ZoneView { row, serial, content: state.content, ids: IdBook::new(ids) });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}

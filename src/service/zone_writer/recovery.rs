@@ -1,0 +1,169 @@
+//! Recovery: settling a change whose writer is gone, slow, or got no clear answer. Take over, fence, probe, read the
+//! marker, settle; every step may be repeated, by anybody, at any time. No assumption about time anywhere.
+
+use crate::ids::ZoneId;
+use crate::pdns::{DeleteAnswer, PatchAnswer};
+use crate::storage::intents::{self, BatchOutcome, Intent};
+use crate::storage::{Db, fences};
+use crate::{clock::Clock, dns::ZoneName, pdns::Pdns};
+
+use super::life;
+use super::payload::{Kind, Payload};
+use super::protocol;
+use super::settle::{Ending, settle};
+
+/// Fence and probe are repeated this often when an outsider took the fence away in between.
+const FENCE_ATTEMPTS: u32 = 3;
+
+/// What recovery found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    Applied,
+    /// It never ran and never will.
+    Dropped,
+    /// Somebody else recovers or has settled it.
+    NotOurs,
+    /// Cannot be decided now; the zone stays locked.
+    Undecided(String),
+}
+
+/// What recovery works with.
+pub struct Recovery<'a> {
+    pub db: &'a Db,
+    pub pdns: &'a Pdns,
+    pub clock: &'a Clock,
+    pub nameservers: &'a [String],
+}
+
+impl Recovery<'_> {
+    /// Recovers one intent.
+    pub async fn run(&self, mut intent: Intent) -> Recovered {
+        match intents::take_over(self.db, &intent).await {
+            Ok(true) => intent.epoch += 1,
+            Ok(false) => return Recovered::NotOurs,
+            Err(error) => return Recovered::Undecided(error.to_string()),
+        }
+        let payload: Payload = match serde_json::from_str(&intent.payload) {
+            Ok(payload) => payload,
+            Err(error) => return Recovered::Undecided(format!("the intent does not read back: {error}")),
+        };
+        let zone = ZoneName::trusted(intent.zone_name.clone());
+        let found = match &payload.kind {
+            Kind::Delete => self.delete_again(&intent, &zone).await,
+            Kind::Edit | Kind::GoLive { .. } | Kind::SetStatus { .. } | Kind::Sweep { .. } => {
+                self.fence_and_look(&intent, &payload, &zone).await
+            }
+        };
+        let recovered = match found {
+            Ok(found) => self.settle(&intent, &payload, found).await,
+            Err(why) => Recovered::Undecided(why),
+        };
+        tracing::info!(change = %intent.change, zone = %zone, epoch = intent.epoch, ?recovered, "recovered a change");
+        recovered
+    }
+
+    async fn settle(&self, intent: &Intent, payload: &Payload, found: Found) -> Recovered {
+        let (outcome, serial, recovered) = match found {
+            Found::Ran { serial } => (BatchOutcome::Applied, serial, Recovered::Applied),
+            Found::NeverRan => (BatchOutcome::Dropped, None, Recovered::Dropped),
+        };
+        let ending = Ending { outcome, detail: "settled by recovery", serial, drift: false, now: self.clock.now() };
+        match settle(self.db, intent, payload, &ending).await {
+            Ok(true) => recovered,
+            Ok(false) => Recovered::NotOurs,
+            Err(error) => Recovered::Undecided(error.to_string()),
+        }
+    }
+
+    async fn fence_and_look(&self, intent: &Intent, payload: &Payload, zone: &ZoneName) -> Result<Found, String> {
+        let started_at = self.pdns.info().await.map_err(|error| error.to_string())?.started_at;
+        fences::insert(self.db, &intent.zone_name, intent.change, Some(started_at)).await.map_err(|e| e.to_string())?;
+        let mut cancelled = false;
+        for _ in 0..FENCE_ATTEMPTS {
+            if !self.put_fence(intent, payload, zone).await? {
+                return Ok(Found::NeverRan);
+            }
+            if self.probe(intent, zone).await? {
+                cancelled = true;
+                break;
+            }
+        }
+        if !cancelled {
+            return Err("the fence does not hold".into());
+        }
+        let server = self.pdns.zone(zone.as_str()).await.map_err(|error| error.to_string())?;
+        let Some(server) = server else { return Err("the zone vanished while it was recovered".into()) };
+        let marker = protocol::read_marker(zone, &server);
+        if marker.as_deref() == Some(&protocol::marker_value(intent.change)) {
+            // cleans up behind a writer that died between PATCH and PUT; slow if it fails, never wrong
+            if payload.rectify && server.api_rectify {
+                let _ = self.pdns.set_api_rectify(zone.as_str(), false).await;
+            }
+            if matches!(payload.kind, Kind::SetStatus { .. } | Kind::GoLive { .. }) {
+                let _ = self.pdns.flush_cache(zone.as_str()).await;
+            }
+            return Ok(Found::Ran { serial: Some(server.serial) });
+        }
+        let never_ran = matches!(payload.kind, Kind::GoLive { .. }) || marker == payload.previous_marker;
+        if never_ran {
+            return Ok(Found::NeverRan);
+        }
+        tracing::error!(zone = %zone, change = %intent.change, ?marker, previous = ?payload.previous_marker,
+            "diverged: the marker is neither this change's nor the one before; somebody else wrote to this zone");
+        Err("diverged: the zone's marker was changed by somebody else".into())
+    }
+
+    /// Puts the fence up; false: there is no zone in which the change could have run.
+    async fn put_fence(&self, intent: &Intent, payload: &Payload, zone: &ZoneName) -> Result<bool, String> {
+        let fence = protocol::fence(zone, intent.change);
+        match self.pdns.patch(zone.as_str(), &fence).await {
+            PatchAnswer::Applied { .. } => Ok(true),
+            PatchAnswer::Refused { status: 404, .. } if matches!(payload.kind, Kind::GoLive { .. }) => {
+                // a creation is only rolled forward: the zone is made, dark, so that the fence can stand in it
+                let creation = life::dark_zone(zone, intent.zone, self.nameservers, self.clock.now());
+                self.pdns.create_zone(&creation).await.map_err(|error| error.to_string())?;
+                match self.pdns.patch(zone.as_str(), &fence).await {
+                    PatchAnswer::Applied { .. } => Ok(true),
+                    other => Err(format!("the fence could not be put up: {other:?}")),
+                }
+            }
+            PatchAnswer::Refused { status: 404, .. } => {
+                tracing::error!(zone = %zone, "the zone is missing in PowerDNS");
+                Ok(false)
+            }
+            other => Err(format!("the fence could not be put up: {other:?}")),
+        }
+    }
+
+    /// True: refused for the fence, so no PATCH of this change is past its guard.
+    async fn probe(&self, intent: &Intent, zone: &ZoneName) -> Result<bool, String> {
+        match self.pdns.patch(zone.as_str(), &protocol::probe(zone, intent.change)).await {
+            PatchAnswer::Refused { message, .. } => Ok(protocol::names_guard(&message, intent.change)),
+            other => Err(format!("the probe was not refused: {other:?}")),
+        }
+    }
+
+    /// A DELETE cannot be guarded: it is repeated, and its name rests, since the first may still land.
+    async fn delete_again(&self, intent: &Intent, zone: &ZoneName) -> Result<Found, String> {
+        let started_at = self.pdns.info().await.map_err(|error| error.to_string())?.started_at;
+        fences::rest(self.db, &intent.zone_name, Some(started_at)).await.map_err(|error| error.to_string())?;
+        let head = self.pdns.zone_head(zone.as_str()).await.map_err(|error| error.to_string())?;
+        match head {
+            Some(head) if is_own(&head.account, intent.zone) => match self.pdns.delete_zone(zone.as_str()).await {
+                DeleteAnswer::Gone => Ok(Found::Ran { serial: None }),
+                other => Err(format!("the zone could not be deleted: {other:?}")),
+            },
+            // gone, or by now somebody else's
+            _ => Ok(Found::Ran { serial: None }),
+        }
+    }
+}
+
+enum Found {
+    Ran { serial: Option<u32> },
+    NeverRan,
+}
+
+fn is_own(account: &str, zone: ZoneId) -> bool {
+    account == zone.to_string()
+}

@@ -1,0 +1,314 @@
+//! The write path on real servers: what its guards are for, one fault at a time.
+
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tempfile::TempDir;
+
+use super::batch::Finished;
+use super::life::Sent;
+use super::payload::{Entry, Kind, Payload};
+use super::*;
+use crate::authz::{Actor, Assignment, AssignmentScope, Caller, Permission, SystemRole, decide_tenant};
+use crate::config::{DatabaseConfig, PdnsConfig};
+use crate::dev::{Ports, Servers};
+use crate::dns::{OwnerName, Record, RecordType, Rrset, RrsetChange, RrsetKey, ZoneName};
+use crate::ids::{ChangeId, TenantId};
+use crate::pdns::PatchAnswer;
+use crate::service::ActorRecord;
+use crate::storage::zones::NewZone;
+use crate::storage::{intents::Intent, zones};
+use crate::tenancy::{ZoneStatus, ZoneType};
+
+/// Private servers, a migrated database, and as many writers as a test wants.
+struct World {
+    servers: Servers,
+    db: Db,
+    tenant: TenantId,
+    _folder: TempDir,
+}
+
+impl World {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let servers = Servers::start(Path::new(folder.path()), Ports::free()).await.expect("servers");
+        let config = DatabaseConfig { url: SecretString::from(servers.database_url()), pool_size: 10 };
+        let db = Db::lazy(&config).expect("database");
+        db.migrate().await.expect("migrations");
+        Self { servers, db, tenant: TenantId::new(), _folder: folder }
+    }
+
+    fn pdns(&self) -> Pdns {
+        let api_key = SecretString::from(self.servers.pdns_api_key().to_owned());
+        let config = PdnsConfig { api_url: self.servers.pdns_api_url(), api_key };
+        Pdns::new(&config, Clock::system()).expect("client")
+    }
+
+    /// A replica: its queue and its calls in flight are its own.
+    fn writer(&self) -> ZoneWriter {
+        let nameservers = vec!["ns1.dns.test".to_owned(), "ns2.dns.test".to_owned()];
+        ZoneWriter::new(self.db.clone(), self.pdns(), Clock::system(), nameservers)
+    }
+
+    async fn claim(&self, name: &str) -> ZoneAccess {
+        let scope = AssignmentScope::Tenant(self.tenant);
+        let caller = Caller {
+            actor: Actor::System { name: "test" },
+            tenant: self.tenant,
+            assignments: vec![Assignment { role: SystemRole::TenantAdmin, scope }],
+            scopes: None,
+        };
+        let access = decide_tenant(&caller, Permission::DomainsCreate).expect("a tenant admin may");
+        let zone = NewZone {
+            id: ZoneId::new(),
+            name: ZoneName::trusted(name.to_owned()),
+            zone_type: ZoneType::Primary,
+            default_ttl: 300,
+            description: None,
+            cidr: None,
+            now: Clock::system().now(),
+        };
+        let mut tx = self.db.begin().await.expect("transaction");
+        zones::insert(&mut tx, &access, &zone).await.expect("insert");
+        tx.commit().await.expect("commit");
+        let reference = crate::authz::ZoneRef { id: zone.id, tenant: self.tenant };
+        ZoneAccess::system(reference, Permission::RecordsCreate)
+    }
+
+    async fn live(&self, writer: &ZoneWriter, name: &str) -> ZoneAccess {
+        let access = self.claim(name).await;
+        writer.go_live(going_live(access)).await.expect("goes live");
+        access
+    }
+
+    async fn row(&self, access: &ZoneAccess) -> zones::ZoneRow {
+        zones::for_write(&self.db, access.zone().id).await.expect("look").expect("there").0
+    }
+
+    async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(self.db.pool()).await.expect("count")
+    }
+}
+
+fn actor() -> ActorRecord {
+    ActorRecord { actor_type: "system".into(), actor_id: "test".into(), actor_email: None, name: "test".into() }
+}
+
+fn going_live(access: ZoneAccess) -> GoLive {
+    GoLive { access, actor: actor(), request: RequestInfo::none(), validation: None, audit: Vec::new() }
+}
+
+fn departure(access: ZoneAccess) -> Departure {
+    Departure { access, actor: actor(), request: RequestInfo::none(), audit: Vec::new() }
+}
+
+fn addition(access: ZoneAccess, name: &str, record_type: RecordType, content: &str) -> ZoneWrite {
+    ZoneWrite {
+        access,
+        actor: actor(),
+        request: RequestInfo::none(),
+        operations: vec![RecordOperation::Add {
+            name: OwnerName::from_server(name),
+            record_type,
+            content: content.to_owned(),
+            ttl: None,
+            disabled: false,
+        }],
+        dry_run: false,
+    }
+}
+
+/// An intent that adds one A record, with the PATCH that goes with it.
+async fn intend(world: &World, inner: &Inner, access: &ZoneAccess, name: &str) -> (Intent, Payload, Vec<RrsetChange>) {
+    let row = world.row(access).await;
+    let state = store::read(&world.db, &inner.pdns, &row).await.expect("content");
+    let live = state.live.expect("live");
+    let after = Rrset { ttl: 300, records: vec![Record { content: "192.0.2.9".into(), disabled: false }] };
+    let key = RrsetKey { name: OwnerName::from_server(name), record_type: RecordType::A };
+    let changes = vec![RrsetChange { key, before: None, after: Some(after) }];
+    let change = ChangeId::new();
+    let entry = Entry { change, actor: actor(), request: RequestInfo::none(), changes: changes.clone() };
+    let payload = Payload {
+        kind: Kind::Edit,
+        tenant: row.tenant,
+        revision: row.revision,
+        serial: Some(live.serial),
+        previous_marker: live.marker,
+        rectify: false,
+        entries: vec![entry],
+        audit: Vec::new(),
+        ids_removed: Vec::new(),
+        ids_put: Vec::new(),
+        record_count: row.record_count + 1,
+    };
+    let intent = inner.intend(&row, change, &payload).await.expect("database").expect("lock");
+    (intent, payload, changes)
+}
+
+async fn records_of(writer: &ZoneWriter, access: &ZoneAccess) -> Vec<String> {
+    let view = writer.view(access).await.expect("view");
+    view.records().map(|r| format!("{} {}", r.reference.key.name, r.reference.content)).collect()
+}
+
+#[tokio::test]
+async fn staged_records_go_live_with_their_ids() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.claim("shop.test").await;
+    let staged = writer.apply(addition(access, "www.shop.test", RecordType::A, "192.0.2.1")).await.expect("staged");
+    let id = staged.operations[0].after.as_ref().expect("record").id;
+    assert!(world.pdns().zone("shop.test").await.expect("answer").is_none());
+    writer.go_live(going_live(access)).await.expect("goes live");
+    writer.go_live(going_live(access)).await.expect("safe to repeat");
+    let view = writer.view(&access).await.expect("view");
+    let record = view.find(id).expect("the same id");
+    assert_eq!(record.reference.content, "192.0.2.1");
+    let server = world.pdns().zone("shop.test").await.expect("answer").expect("zone");
+    assert!(server.rrsets.iter().any(|rrset| rrset.name == "www.shop.test." && !rrset.records[0].disabled));
+    assert_eq!(world.row(&access).await.status, ZoneStatus::Active);
+    assert_eq!(world.count("SELECT COUNT(*) FROM staged_rrsets").await, 0);
+    assert_eq!(world.count("SELECT COUNT(*) FROM zone_intents").await, 0);
+    world.servers.stop().await;
+}
+
+#[tokio::test]
+async fn parallel_additions_from_two_replicas_lose_nothing() {
+    let world = World::start().await;
+    let writers = [world.writer(), world.writer()];
+    let access = world.live(&writers[0], "busy.test").await;
+    let serial_before = world.row(&access).await.serial.expect("serial");
+    let mut tasks = Vec::new();
+    for client in 0..8 {
+        let writer = writers[client % 2].clone();
+        tasks.push(tokio::spawn(async move {
+            for n in 0..12 {
+                let content = format!("\"value {client}-{n}\"");
+                writer.apply(addition(access, "busy.test", RecordType::Txt, &content)).await.expect("accepted");
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+    let server = world.pdns().zone("busy.test").await.expect("answer").expect("zone");
+    let txt = server.rrsets.iter().find(|r| r.name == "busy.test." && r.record_type == "TXT").expect("rrset");
+    assert_eq!(txt.records.len(), 96);
+    assert_eq!(world.count("SELECT COUNT(*) FROM record_ids").await, 96);
+    assert_eq!(world.count("SELECT COUNT(*) FROM audit_log WHERE action = 'record.create'").await, 96);
+    assert_eq!(world.count("SELECT COUNT(*) FROM zone_intents").await, 0);
+    assert_eq!(world.count("SELECT COUNT(*) FROM zones WHERE drift_noted_at IS NOT NULL").await, 0);
+    assert!(server.serial > serial_before);
+    assert_eq!(world.row(&access).await.serial, Some(server.serial));
+    world.servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_that_never_ran_is_dropped_and_its_late_patch_refused() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.live(&writer, "late.test").await;
+    let (intent, _, changes) = intend(&world, &writer.inner, &access, "late.late.test").await;
+    assert_eq!(writer.inner.recovery().run(intent.clone()).await, Recovered::Dropped);
+    // the writer was only slow: its PATCH comes now
+    let zone = ZoneName::trusted("late.test".into());
+    let answer = world.pdns().patch("late.test", &protocol::write(&zone, intent.change, &changes)).await;
+    assert!(matches!(Sent::of(answer, intent.change), Sent::Unknown(_)), "refused by the fence");
+    assert!(!records_of(&writer, &access).await.iter().any(|record| record.starts_with("late.late.test ")));
+    assert_eq!(world.count("SELECT COUNT(*) FROM zone_intents").await, 0);
+    // and the zone is free for others
+    writer.apply(addition(access, "next.late.test", RecordType::A, "192.0.2.3")).await.expect("accepted");
+    world.servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_that_ran_is_settled_once_by_whoever_comes_first() {
+    let world = World::start().await;
+    let (first, second) = (world.writer(), world.writer());
+    let access = world.live(&first, "ran.test").await;
+    let (intent, payload, changes) = intend(&world, &first.inner, &access, "ran.ran.test").await;
+    let zone = ZoneName::trusted("ran.test".into());
+    let answer = world.pdns().patch("ran.test", &protocol::write(&zone, intent.change, &changes)).await;
+    let PatchAnswer::Applied { new_serial } = answer else { panic!("{answer:?}") };
+    let recoveries = tokio::join!(async { first.inner.recovery().run(intent.clone()).await }, async {
+        second.inner.recovery().run(intent.clone()).await
+    });
+    let applied = [&recoveries.0, &recoveries.1].iter().filter(|r| ***r == Recovered::Applied).count();
+    assert_eq!(applied, 1, "{recoveries:?}");
+    // the writer wakes up and settles too: it learns that it was done for it
+    let row = world.row(&access).await;
+    let finished = first.inner.finish(&row, &intent, &payload, Sent::Applied { serial: new_serial }).await;
+    assert!(matches!(finished, Finished::Applied));
+    assert_eq!(world.count("SELECT COUNT(*) FROM zone_changes WHERE changes LIKE '%ran.ran.test%'").await, 1);
+    assert!(records_of(&first, &access).await.contains(&"ran.ran.test 192.0.2.9".to_owned()));
+    world.servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_sleeps_longer_than_every_timeout_tears_nothing() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.live(&writer, "sleepy.test").await;
+    let (intent, payload, changes) = intend(&world, &writer.inner, &access, "x.sleepy.test").await;
+    world.servers.pdns.pause();
+    let zone = ZoneName::trusted("sleepy.test".into());
+    let answer = world.pdns().patch("sleepy.test", &protocol::write(&zone, intent.change, &changes)).await;
+    let sent = Sent::of(answer, intent.change);
+    assert!(matches!(sent, Sent::Unknown(_)), "no answer in time");
+    let row = world.row(&access).await;
+    assert!(matches!(writer.inner.finish(&row, &intent, &payload, sent).await, Finished::Unknown));
+    world.servers.pdns.resume();
+    // the PATCH that slept in the server's queue races with recovery; whichever wins, they agree
+    let outcome = loop {
+        let waiting = intents::find(&world.db, intent.change).await.expect("look").expect("still there");
+        match writer.inner.recovery().run(waiting).await {
+            Recovered::Undecided(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            decided => break decided,
+        }
+    };
+    let served = records_of(&writer, &access).await.contains(&"x.sleepy.test 192.0.2.9".to_owned());
+    assert_eq!(served, outcome == Recovered::Applied, "{outcome:?}");
+    let in_history = world.count("SELECT COUNT(*) FROM zone_changes WHERE changes LIKE '%x.sleepy.test%'").await;
+    assert_eq!(in_history == 1, served);
+    world.servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_zone_is_withdrawn_returned_and_deleted_for_good() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.live(&writer, "gone.test").await;
+    writer.apply(addition(access, "www.gone.test", RecordType::A, "192.0.2.1")).await.expect("accepted");
+    assert!(matches!(writer.delete(departure(access)).await, Err(Error::Conflict { .. })), "it is served");
+    writer.set_status(departure(access), ZoneStatus::Inactive).await.expect("withdrawn");
+    let refused = writer.apply(addition(access, "b.gone.test", RecordType::A, "192.0.2.2")).await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    writer.set_status(departure(access), ZoneStatus::Active).await.expect("returned");
+    writer.apply(addition(access, "c.gone.test", RecordType::A, "192.0.2.2")).await.expect("accepted");
+    writer.set_status(departure(access), ZoneStatus::Inactive).await.expect("withdrawn");
+    writer.delete(departure(access)).await.expect("deleted");
+    assert!(world.pdns().zone("gone.test").await.expect("answer").is_none());
+    assert_eq!(world.count("SELECT COUNT(*) FROM zones").await, 0);
+    assert_eq!(world.count("SELECT COUNT(*) FROM record_ids").await, 0);
+    // the name is free again, and its serial goes on above the old one
+    world.live(&writer, "gone.test").await;
+    world.servers.stop().await;
+}
+
+#[tokio::test]
+async fn fences_are_taken_down_once_powerdns_was_started_anew() {
+    let mut world = World::start().await;
+    let writer = world.writer();
+    let access = world.live(&writer, "fenced.test").await;
+    let (intent, _, _) = intend(&world, &writer.inner, &access, "x.fenced.test").await;
+    assert_eq!(writer.inner.recovery().run(intent).await, Recovered::Dropped);
+    assert_eq!(writer.sweep_fences().await.expect("sweep"), 0, "the PATCH might still come");
+    tokio::time::sleep(Duration::from_secs(5)).await; // uptime is in whole seconds, with a tolerance of three
+    world.servers.pdns.restart().await.expect("restart");
+    assert_eq!(writer.sweep_fences().await.expect("sweep"), 1);
+    let server = world.pdns().zone("fenced.test").await.expect("answer").expect("zone");
+    assert!(!server.rrsets.iter().any(|rrset| rrset.name.starts_with("_scaidns-")));
+    assert_eq!(world.count("SELECT COUNT(*) FROM fences").await, 0);
+    assert_eq!(world.count("SELECT COUNT(*) FROM zones WHERE drift_noted_at IS NOT NULL").await, 0);
+    world.servers.stop().await;
+}

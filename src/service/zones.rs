@@ -1,0 +1,382 @@
+//! Zones as their tenants manage them: claim, look, change, remove.
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::authz::{Denied, Permission, TenantAccess, Visibility, ZoneAccess, decide_tenant, decide_zone};
+use crate::dns::{TTL_MAX, ZoneName};
+use crate::ids::{ValidationId, ZoneId};
+use crate::storage::validations::{self, ValidationRow};
+use crate::storage::zones::{self, NewZone, ZoneCursor, ZoneFilter, ZoneRow};
+use crate::storage::{audit as audit_log, within};
+use crate::tenancy::{ZoneStatus, ZoneType};
+
+use super::audit::{self, Resource};
+use super::context::ActorRecord;
+use super::validation::new_challenge;
+use super::zone_writer::{Departure, GoLive};
+use super::{Context, Error, PageRequest, Result, Services};
+
+/// Longer descriptions are refused.
+const DESCRIPTION_MAX: usize = 1_000;
+/// A zone's settings are for people and small tools, not a store.
+const SETTINGS_BYTES_MAX: usize = 16 * 1024;
+const DEFAULT_TTL: u32 = 3_600; // contract
+
+/// A zone to be claimed.
+#[derive(Clone, Debug)]
+pub struct ZoneClaim {
+    pub name: String,
+    pub zone_type: String,
+    pub default_ttl: Option<u32>,
+    pub description: Option<String>,
+}
+
+/// What of a zone's row is to change; None leaves it.
+#[derive(Clone, Debug, Default)]
+pub struct ZonePatch {
+    pub description: Option<Option<String>>,
+    pub default_ttl: Option<u32>,
+    pub settings: Option<serde_json::Map<String, Value>>,
+    pub status: Option<String>,
+}
+
+/// A zone with what is pending for it.
+pub struct ZoneDetail {
+    pub row: ZoneRow,
+    pub nameservers: Vec<String>,
+    pub validation: Option<ValidationRow>,
+}
+
+/// One page of zones.
+pub struct ZonePage {
+    pub rows: Vec<ZoneRow>,
+    pub total: u64,
+    pub next: Option<ZoneCursor>,
+}
+
+/// The zone and the proof that the caller may do this with it. What it may not see does not exist.
+pub async fn load(
+    services: &Services,
+    context: &Context,
+    id: ZoneId,
+    permission: Permission,
+) -> Result<(ZoneRow, ZoneAccess)> {
+    let visibility = Visibility::of_lookup(&context.caller);
+    let row = within(zones::find(&services.db, &visibility, id)).await?.ok_or(Error::NotFound("Domain"))?;
+    let access = decide_zone(&context.caller, permission, row.reference()).map_err(|denied| match denied {
+        Denied::Hidden => Error::NotFound("Domain"),
+        denied @ Denied::Missing(_) => denied.into(),
+    })?;
+    Ok((row, access))
+}
+
+pub async fn get(services: &Services, context: &Context, id: ZoneId) -> Result<ZoneDetail> {
+    let (row, access) = load(services, context, id, Permission::DomainsRead).await?;
+    detail(services, row, &access).await
+}
+
+async fn detail(services: &Services, row: ZoneRow, access: &ZoneAccess) -> Result<ZoneDetail> {
+    let validation = if row.status == ZoneStatus::PendingValidation {
+        within(validations::open(&services.db, access)).await?
+    } else {
+        None
+    };
+    Ok(ZoneDetail { row, nameservers: services.config.nameservers.clone(), validation })
+}
+
+pub async fn list(
+    services: &Services,
+    context: &Context,
+    filter: &ZoneFilter,
+    page: &PageRequest,
+    after: Option<ZoneCursor>,
+) -> Result<ZonePage> {
+    let visibility = Visibility::of_zones(&context.caller);
+    // nothing in the tenant and no zone of its own: say which permission is missing rather than show an empty list
+    if visibility.zones().is_some_and(<[ZoneId]>::is_empty) {
+        return Err(Denied::Missing(Permission::DomainsRead).into());
+    }
+    let found = zones::list(&services.db, &visibility, filter, after.as_ref(), page.offset(), page.page_size);
+    let (rows, more) = within(found).await?;
+    let total = within(zones::count(&services.db, &visibility, filter)).await?;
+    let next = rows.last().filter(|_| more).map(|row| ZoneCursor { name: row.name.as_str().to_owned(), id: row.id });
+    Ok(ZonePage { rows, total, next })
+}
+
+/// Claims a name. It is served once it is proven; below a zone of one's own, or with `validation:bypass`, at once.
+pub async fn create(services: &Services, context: &Context, claim: ZoneClaim) -> Result<ZoneDetail> {
+    let access = decide_tenant(&context.caller, Permission::DomainsCreate)?;
+    let zone = check_claim(services, context, claim)?;
+    let needs_proof = needs_proof(services, context, &zone.name).await?;
+    let challenge = needs_proof.then(|| new_challenge(services, zone.id));
+    insert(services, context, &access, &zone, challenge.as_ref()).await?;
+    if !needs_proof {
+        let (row, access) = load(services, context, zone.id, Permission::DomainsCreate).await?;
+        go_live(services, context, &row, access, None).await?;
+    }
+    let (row, access) = load(services, context, zone.id, Permission::DomainsCreate).await?;
+    detail(services, row, &access).await
+}
+
+fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Result<NewZone> {
+    let ZoneClaim { name, zone_type, default_ttl, description } = claim;
+    let zone_type = ZoneType::parse(&zone_type)
+        .ok_or_else(|| Error::invalid("domain_type", format!("unknown domain type '{}'", printable(&zone_type))))?;
+    let name = ZoneName::parse(&name).map_err(|error| invalid_name(&error.to_string()))?;
+    let fits = match zone_type {
+        ZoneType::Primary => true,
+        ZoneType::ReverseIpv4 => name.is_at_or_below("in-addr.arpa"),
+        ZoneType::ReverseIpv6 => name.is_at_or_below("ip6.arpa"),
+        ZoneType::Secondary => return Err(Error::invalid("domain_type", "secondary zones are not offered")),
+    };
+    if !fits {
+        return Err(Error::invalid(
+            "name",
+            format!("a {} zone lies below in-addr.arpa or ip6.arpa", zone_type.as_str()),
+        ));
+    }
+    if !context.caller.is_platform_admin() && touches_platform(&name, &services.config.nameservers) {
+        return Err(invalid_name("Invalid domain name"));
+    }
+    Ok(NewZone {
+        id: ZoneId::new(),
+        name,
+        zone_type,
+        default_ttl: checked_ttl(default_ttl.unwrap_or(DEFAULT_TTL))?,
+        description: checked_description(description)?,
+        cidr: None,
+        now: services.clock.now(),
+    })
+}
+
+fn invalid_name(message: &str) -> Error {
+    Error::Invalid { message: message.to_owned(), field: None, code: "invalid_domain_name" }
+}
+
+/// At, above or below the name of one of the platform's nameservers.
+fn touches_platform(name: &ZoneName, nameservers: &[String]) -> bool {
+    nameservers
+        .iter()
+        .any(|server| name.is_at_or_below(server) || server == name.as_str() || server.ends_with(&format!(".{name}")))
+}
+
+/// Whether the name must be proven: not below a zone of one's own, and not for holders of `validation:bypass` either,
+/// but always where another tenant's live zone is at, above or below it.
+async fn needs_proof(services: &Services, context: &Context, name: &ZoneName) -> Result<bool> {
+    let tenant = context.caller.tenant;
+    let above = within(zones::live_at_or_above(&services.db, name)).await?;
+    let foreign_below = within(zones::foreign_live_below(&services.db, name, tenant)).await?;
+    let nearest_is_own =
+        above.first().is_some_and(|zone| zone.tenant_id == tenant.0 && zone.status == ZoneStatus::Active.as_str());
+    if nearest_is_own && !foreign_below {
+        return Ok(false);
+    }
+    let foreign_above = above.iter().any(|zone| zone.tenant_id != tenant.0);
+    let bypass = decide_tenant(&context.caller, Permission::ValidationBypass).is_ok();
+    Ok(!bypass || foreign_above || foreign_below)
+}
+
+/// Whether a holder of `validation:bypass` may use it for this zone.
+pub async fn may_skip_proof(services: &Services, context: &Context, row: &ZoneRow) -> Result<bool> {
+    if row.tenant != context.caller.tenant {
+        return Ok(false);
+    }
+    Ok(!needs_proof(services, context, &row.name).await?)
+}
+
+async fn insert(
+    services: &Services,
+    context: &Context,
+    access: &TenantAccess,
+    zone: &NewZone,
+    challenge: Option<&ValidationRow>,
+) -> Result<()> {
+    let actor = ActorRecord::from(&context.caller.actor);
+    let resource = zone_resource(zone.id, &zone.name);
+    let after = json!({ "name": zone.name.as_str(), "domain_type": zone.zone_type.as_str(), "default_ttl": zone.default_ttl,
+        "description": zone.description });
+    let tenant = Some(access.tenant());
+    let mut entries = vec![audit::entry(
+        &actor,
+        &context.request,
+        tenant,
+        "domain.create",
+        resource.clone(),
+        (Value::Null, after),
+        zone.now,
+    )];
+    let mut tx = services.db.begin().await?;
+    zones::insert(&mut tx, access, zone).await.map_err(|error| {
+        if error.is_duplicate_of("zones_tenant_name") {
+            Error::conflict("domain_exists", "Domain already exists")
+        } else {
+            error.into()
+        }
+    })?;
+    if let Some(challenge) = challenge {
+        validations::supersede(&mut tx, challenge).await?;
+        let started = json!({ "validation_id": challenge.id, "validation_type": challenge.validation_type });
+        let values = (Value::Null, started);
+        let action = "domain.validation.start";
+        entries.push(audit::entry(&actor, &context.request, tenant, action, resource, values, zone.now));
+    }
+    audit_log::append(&mut tx, None, &entries).await?;
+    tx.commit().await.map_err(crate::storage::StorageError::from)?;
+    Ok(())
+}
+
+/// Puts a claim into service, with the audit entry that says by which proof.
+pub async fn go_live(
+    services: &Services,
+    context: &Context,
+    row: &ZoneRow,
+    access: ZoneAccess,
+    validation: Option<ValidationId>,
+) -> Result<()> {
+    let actor = ActorRecord::from(&context.caller.actor);
+    let after = json!({ "status": ZoneStatus::Active, "validation_id": validation });
+    let values = (json!({ "status": ZoneStatus::PendingValidation }), after);
+    let resource = zone_resource(row.id, &row.name);
+    let now = services.clock.now();
+    let action = "domain.validation.success";
+    let entry = audit::entry(&actor, &context.request, Some(row.tenant), action, resource, values, now);
+    let request = GoLive { access, actor, request: context.request.clone(), validation, audit: vec![entry] };
+    services.writer.go_live(request).await
+}
+
+pub async fn update(services: &Services, context: &Context, id: ZoneId, patch: ZonePatch) -> Result<ZoneDetail> {
+    let (row, access) = load(services, context, id, Permission::DomainsUpdate).await?;
+    let ZonePatch { description, default_ttl, settings, status } = patch;
+    let status = status.map(|text| checked_status(&text)).transpose()?;
+    let wanted = Wanted {
+        description: match description {
+            Some(description) => Some(checked_description(description)?),
+            None => None,
+        },
+        default_ttl: default_ttl.map(checked_ttl).transpose()?,
+        settings: settings.map(checked_settings).transpose()?,
+    };
+    if wanted.changes_something() {
+        write_row(services, context, &access, &wanted).await?;
+    }
+    if let Some(status) = status.filter(|status| *status != row.status) {
+        let departure = departure(services, context, &row, access, "domain.update", status_values(row.status, status));
+        services.writer.set_status(departure, status).await?;
+    }
+    let (row, access) = load(services, context, id, Permission::DomainsUpdate).await?;
+    detail(services, row, &access).await
+}
+
+struct Wanted {
+    description: Option<Option<String>>,
+    default_ttl: Option<u32>,
+    settings: Option<Value>,
+}
+
+impl Wanted {
+    fn changes_something(&self) -> bool {
+        self.description.is_some() || self.default_ttl.is_some() || self.settings.is_some()
+    }
+}
+
+async fn write_row(services: &Services, context: &Context, access: &ZoneAccess, wanted: &Wanted) -> Result<()> {
+    let now = services.clock.now();
+    let mut tx = services.db.begin().await?;
+    let row = zones::lock(&mut tx, access.zone().id).await?.ok_or(Error::NotFound("Domain"))?;
+    let description = wanted.description.clone().unwrap_or_else(|| row.description.clone());
+    let default_ttl = wanted.default_ttl.unwrap_or(row.default_ttl);
+    let settings = wanted.settings.clone().unwrap_or_else(|| row.settings.clone());
+    let before = json!({ "description": row.description, "default_ttl": row.default_ttl, "settings": row.settings });
+    let after = json!({ "description": description, "default_ttl": default_ttl, "settings": settings });
+    if before == after {
+        return Ok(());
+    }
+    zones::update(&mut tx, access, default_ttl, description.as_deref(), &settings, now).await?;
+    let actor = ActorRecord::from(&context.caller.actor);
+    let resource = zone_resource(row.id, &row.name);
+    let tenant = Some(row.tenant);
+    let entry = audit::entry(&actor, &context.request, tenant, "domain.update", resource, (before, after), now);
+    audit_log::append(&mut tx, None, &[entry]).await?;
+    tx.commit().await.map_err(crate::storage::StorageError::from)?;
+    Ok(())
+}
+
+/// Removes a zone for good: a live one is withdrawn first, since a DELETE cannot be guarded.
+pub async fn delete_for_good(services: &Services, context: &Context, id: ZoneId) -> Result<()> {
+    let (row, access) = load(services, context, id, Permission::DomainsDelete).await?;
+    if row.status == ZoneStatus::Active {
+        let values = status_values(row.status, ZoneStatus::Inactive);
+        let withdrawal = departure(services, context, &row, access, "domain.update", values);
+        services.writer.set_status(withdrawal, ZoneStatus::Inactive).await?;
+    }
+    let before =
+        json!({ "name": row.name.as_str(), "domain_type": row.zone_type.as_str(), "record_count": row.record_count });
+    let values = (before, Value::Null);
+    services.writer.delete(departure(services, context, &row, access, "domain.delete", values)).await
+}
+
+fn departure(
+    services: &Services,
+    context: &Context,
+    row: &ZoneRow,
+    access: ZoneAccess,
+    action: &str,
+    values: (Value, Value),
+) -> Departure {
+    let actor = ActorRecord::from(&context.caller.actor);
+    let resource = zone_resource(row.id, &row.name);
+    let now: OffsetDateTime = services.clock.now();
+    let entry = audit::entry(&actor, &context.request, Some(row.tenant), action, resource, values, now);
+    Departure { access, actor, request: context.request.clone(), audit: vec![entry] }
+}
+
+fn status_values(before: ZoneStatus, after: ZoneStatus) -> (Value, Value) {
+    (json!({ "status": before }), json!({ "status": after }))
+}
+
+/// A zone as the audit log names it.
+pub fn zone_resource(id: ZoneId, name: &ZoneName) -> Resource {
+    Resource { resource_type: "domain", id: Some(id.to_string()), name: Some(name.as_str().to_owned()) }
+}
+
+fn checked_ttl(ttl: u32) -> Result<u32> {
+    if ttl > TTL_MAX {
+        return Err(Error::schema(&["body", "default_ttl"], format!("must be from 0 to {TTL_MAX}")));
+    }
+    Ok(ttl)
+}
+
+fn checked_description(description: Option<String>) -> Result<Option<String>> {
+    let Some(text) = description else { return Ok(None) };
+    if text.chars().count() > DESCRIPTION_MAX {
+        let message = format!("must have at most {DESCRIPTION_MAX} characters");
+        return Err(Error::schema(&["body", "description"], message));
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n') {
+        return Err(Error::schema(&["body", "description"], "must not have control characters"));
+    }
+    Ok(Some(text))
+}
+
+fn checked_settings(settings: serde_json::Map<String, Value>) -> Result<Value> {
+    let value = Value::Object(settings);
+    if value.to_string().len() > SETTINGS_BYTES_MAX {
+        return Err(Error::schema(&["body", "settings"], "must have at most 16 kB"));
+    }
+    Ok(value)
+}
+
+fn checked_status(text: &str) -> Result<ZoneStatus> {
+    match ZoneStatus::parse(text) {
+        Some(status @ (ZoneStatus::Active | ZoneStatus::Inactive)) => Ok(status),
+        Some(ZoneStatus::PendingValidation | ZoneStatus::Deleted) | None => {
+            Err(Error::invalid("status", "must be active or inactive"))
+        }
+    }
+}
+
+/// Caller's text for a message: short and without control characters.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
+}

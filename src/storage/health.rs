@@ -1,0 +1,13 @@
+//! What the database says of itself.
+
+use super::{Db, Result};
+
+/// 1: a commit that was acknowledged survives a crash.
+pub async fn flush_log_at_commit(db: &Db) -> Result<i64> {
+    let sql = "SELECT CAST(@@innodb_flush_log_at_trx_commit AS SIGNED)";
+    Ok(sqlx::query_scalar(sql).fetch_one(db.pool()).await?)
+}
+
+pub async fn version(db: &Db) -> Result<String> {
+    Ok(sqlx::query_scalar("SELECT VERSION()").fetch_one(db.pool()).await?)
+}

@@ -1,0 +1,63 @@
+//! A zone's history: one row a change, in the order they went live.
+
+use sqlx::{MySql, QueryBuilder, Transaction};
+use time::OffsetDateTime;
+
+use crate::ids::{ChangeId, TenantId, ZoneId};
+
+use super::Result;
+
+/// One change of a zone's content.
+#[derive(Clone, Debug)]
+pub struct NewChange {
+    pub id: ChangeId,
+    /// As JSON.
+    pub actor: String,
+    pub ip_address: Option<String>,
+    pub request_id: String,
+    /// RRsets before and after, as JSON.
+    pub changes: String,
+}
+
+/// The batch that changes went live with.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchRef {
+    pub id: ChangeId,
+    pub zone: ZoneId,
+    pub tenant: TenantId,
+    /// Of the zone before the batch.
+    pub revision: u64,
+    pub serial: Option<u32>,
+    pub now: OffsetDateTime,
+}
+
+/// Appends the changes of one batch, each one revision on.
+pub async fn append(tx: &mut Transaction<'_, MySql>, batch: &BatchRef, changes: &[NewChange]) -> Result<()> {
+    const CHANGES_PER_STATEMENT: usize = 200; // bounds the statement's size
+    let BatchRef { id: batch_id, zone, tenant, revision, serial, now } = batch;
+    let mut ordinal: u32 = 0;
+    for chunk in changes.chunks(CHANGES_PER_STATEMENT) {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO zone_changes (id, batch_id, ordinal, zone_id, tenant_id, revision, serial, actor, ip_address, \
+             request_id, changes, created_at) ",
+        );
+        query.push_values(chunk, |mut row, change| {
+            let NewChange { id, actor, ip_address, request_id, changes } = change;
+            row.push_bind(id.0)
+                .push_bind(batch_id.0)
+                .push_bind(ordinal)
+                .push_bind(zone.0)
+                .push_bind(tenant.0)
+                .push_bind(revision + u64::from(ordinal) + 1)
+                .push_bind(*serial)
+                .push_bind(actor)
+                .push_bind(ip_address)
+                .push_bind(request_id)
+                .push_bind(changes)
+                .push_bind(*now);
+            ordinal += 1;
+        });
+        query.build().execute(&mut **tx).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Intents: what a writer is about to do to a zone. The row is the zone's lock, across all replicas.
+
+use sqlx::mysql::MySqlRow;
+use sqlx::{FromRow, MySql, Row, Transaction};
+use time::OffsetDateTime;
+
+use crate::ids::{ChangeId, ZoneId};
+
+use super::{Db, Result};
+
+/// How long a writer has before recovery looks; of comfort only, safety does not depend on it.
+pub const DEADLINE_SECONDS: u32 = 15;
+
+/// That a change is under way at a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IntentMark {
+    pub zone: ZoneId,
+    pub change: ChangeId,
+    pub epoch: u32,
+    pub overdue: bool,
+}
+
+/// A whole intent.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    pub zone_name: String,
+    pub zone: ZoneId,
+    pub change: ChangeId,
+    pub epoch: u32,
+    pub kind: String,
+    pub payload: String,
+}
+
+impl FromRow<'_, MySqlRow> for Intent {
+    fn from_row(row: &MySqlRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            zone_name: row.try_get("zone_name")?,
+            zone: ZoneId(row.try_get("zone_id")?),
+            change: ChangeId(row.try_get("change_id")?),
+            epoch: row.try_get("epoch")?,
+            kind: row.try_get("kind")?,
+            payload: row.try_get("payload")?,
+        })
+    }
+}
+
+/// Takes the zone's lock. The key `PRIMARY` violated: another change is under way.
+pub async fn insert(tx: &mut Transaction<'_, MySql>, intent: &Intent) -> Result<()> {
+    let Intent { zone_name, zone, change, epoch, kind, payload } = intent;
+    sqlx::query(
+        "INSERT INTO zone_intents (zone_name, zone_id, change_id, epoch, kind, payload, deadline, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?, NOW(6) + INTERVAL ? SECOND, NOW(6))",
+    )
+    .bind(zone_name)
+    .bind(zone.0)
+    .bind(change.0)
+    .bind(epoch)
+    .bind(kind)
+    .bind(payload)
+    .bind(DEADLINE_SECONDS)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+pub async fn find(db: &Db, change: ChangeId) -> Result<Option<Intent>> {
+    let sql = "SELECT zone_name, zone_id, change_id, epoch, kind, payload FROM zone_intents WHERE change_id = ?";
+    Ok(sqlx::query_as(sql).bind(change.0).fetch_optional(db.pool()).await?)
+}
+
+/// The change under way at a name, if any.
+pub async fn at_name(db: &Db, zone_name: &str) -> Result<Option<Intent>> {
+    let sql = "SELECT zone_name, zone_id, change_id, epoch, kind, payload FROM zone_intents WHERE zone_name = ?";
+    Ok(sqlx::query_as(sql).bind(zone_name).fetch_optional(db.pool()).await?)
+}
+
+/// Whether a change of this very zone is under way; the caller holds the zone's row.
+pub async fn exists_for_zone(tx: &mut Transaction<'_, MySql>, zone: ZoneId) -> Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM zone_intents WHERE zone_id = ?")
+        .bind(zone.0)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// Intents past their deadline, oldest first.
+pub async fn overdue(db: &Db, limit: u32) -> Result<Vec<Intent>> {
+    let sql = "SELECT zone_name, zone_id, change_id, epoch, kind, payload FROM zone_intents \
+               WHERE deadline < NOW(6) ORDER BY deadline LIMIT ?";
+    Ok(sqlx::query_as(sql).bind(limit).fetch_all(db.pool()).await?)
+}
+
+/// How many there are, and the age of the oldest in seconds.
+pub async fn summary(db: &Db) -> Result<(i64, Option<i64>)> {
+    let sql = "SELECT COUNT(*), CAST(TIMESTAMPDIFF(SECOND, MIN(created_at), NOW(6)) AS SIGNED) FROM zone_intents";
+    Ok(sqlx::query_as(sql).fetch_one(db.pool()).await?)
+}
+
+/// Recovery takes an intent over: whoever raises the epoch owns it. False: somebody else did.
+pub async fn take_over(db: &Db, intent: &Intent) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE zone_intents SET epoch = epoch + 1, deadline = NOW(6) + INTERVAL ? SECOND \
+         WHERE zone_name = ? AND change_id = ? AND epoch = ?",
+    )
+    .bind(DEADLINE_SECONDS)
+    .bind(&intent.zone_name)
+    .bind(intent.change.0)
+    .bind(intent.epoch)
+    .execute(db.pool())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Lets the lock go, if it is still held under this epoch. False: taken over, settle nothing.
+pub async fn release(tx: &mut Transaction<'_, MySql>, intent: &Intent) -> Result<bool> {
+    let done = sqlx::query("DELETE FROM zone_intents WHERE zone_name = ? AND change_id = ? AND epoch = ?")
+        .bind(&intent.zone_name)
+        .bind(intent.change.0)
+        .bind(intent.epoch)
+        .execute(&mut **tx)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// How a batch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchOutcome {
+    Applied,
+    /// PowerDNS refused it: nothing ran.
+    Refused,
+    /// It never ran and never will.
+    Dropped,
+}
+
+impl BatchOutcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// Writes down how a batch ended; its key makes a second settle impossible.
+pub async fn note_outcome(
+    tx: &mut Transaction<'_, MySql>,
+    intent: &Intent,
+    outcome: BatchOutcome,
+    detail: &str,
+    now: OffsetDateTime,
+) -> Result<()> {
+    sqlx::query("INSERT INTO settled_batches (change_id, zone_id, outcome, detail, settled_at) VALUES (?, ?, ?, ?, ?)")
+        .bind(intent.change.0)
+        .bind(intent.zone.0)
+        .bind(outcome.as_str())
+        .bind(detail.chars().take(1_000).collect::<String>())
+        .bind(now)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// How a batch ended, if it has.
+pub async fn outcome(db: &Db, change: ChangeId) -> Result<Option<(BatchOutcome, String)>> {
+    let found: Option<(String, String)> =
+        sqlx::query_as("SELECT outcome, detail FROM settled_batches WHERE change_id = ?")
+            .bind(change.0)
+            .fetch_optional(db.pool())
+            .await?;
+    Ok(found.map(|(outcome, detail)| {
+        let outcome = match outcome.as_str() {
+            "applied" => BatchOutcome::Applied,
+            "refused" => BatchOutcome::Refused,
+            _ => BatchOutcome::Dropped,
+        };
+        (outcome, detail)
+    }))
+}

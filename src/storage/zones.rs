@@ -1,0 +1,412 @@
+//! Zones and their counters.
+
+use serde_json::Value;
+use sqlx::mysql::MySqlRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, MySql, QueryBuilder, Row, Transaction};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::authz::{TenantAccess, Visibility, ZoneAccess, ZoneRef};
+use crate::dns::ZoneName;
+use crate::ids::{ChangeId, TenantId, ZoneId};
+use crate::tenancy::{ZoneStatus, ZoneType};
+
+use super::{Db, Result, StorageError};
+
+/// A zone's row.
+#[derive(Clone, Debug)]
+pub struct ZoneRow {
+    pub id: ZoneId,
+    pub tenant: TenantId,
+    pub name: ZoneName,
+    pub zone_type: ZoneType,
+    pub status: ZoneStatus,
+    pub default_ttl: u32,
+    pub description: Option<String>,
+    pub settings: Value,
+    pub cidr: Option<String>,
+    pub dnssec_enabled: bool,
+    pub revision: u64,
+    pub serial: Option<u32>,
+    pub last_change: Option<ChangeId>,
+    pub record_count: u32,
+    pub born: bool,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+impl ZoneRow {
+    pub fn reference(&self) -> ZoneRef {
+        ZoneRef { id: self.id, tenant: self.tenant }
+    }
+}
+
+const COLUMNS: &str = "z.id, z.tenant_id, z.name, z.domain_type, z.status, z.default_ttl, z.description, z.settings, \
+    z.cidr, z.dnssec_enabled, z.revision, z.serial, z.last_change, z.record_count, z.born, z.created_at, z.updated_at";
+
+impl FromRow<'_, MySqlRow> for ZoneRow {
+    fn from_row(row: &MySqlRow) -> sqlx::Result<Self> {
+        let unknown = |column: &str, text: &str| sqlx::Error::ColumnDecode {
+            index: column.to_owned(),
+            source: format!("unknown value {text:?}").into(),
+        };
+        let status: String = row.try_get("status")?;
+        let zone_type: String = row.try_get("domain_type")?;
+        Ok(Self {
+            id: ZoneId(row.try_get("id")?),
+            tenant: TenantId(row.try_get("tenant_id")?),
+            name: ZoneName::trusted(row.try_get("name")?),
+            zone_type: ZoneType::parse(&zone_type).ok_or_else(|| unknown("domain_type", &zone_type))?,
+            status: ZoneStatus::parse(&status).ok_or_else(|| unknown("status", &status))?,
+            default_ttl: row.try_get("default_ttl")?,
+            description: row.try_get("description")?,
+            settings: row.try_get::<Json<Value>, _>("settings")?.0,
+            cidr: row.try_get("cidr")?,
+            dnssec_enabled: row.try_get("dnssec_enabled")?,
+            revision: row.try_get("revision")?,
+            serial: row.try_get("serial")?,
+            last_change: row.try_get::<Option<Uuid>, _>("last_change")?.map(ChangeId),
+            record_count: row.try_get("record_count")?,
+            born: row.try_get("born")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+}
+
+/// A zone about to be claimed.
+#[derive(Clone, Debug)]
+pub struct NewZone {
+    pub id: ZoneId,
+    pub name: ZoneName,
+    pub zone_type: ZoneType,
+    pub default_ttl: u32,
+    pub description: Option<String>,
+    pub cidr: Option<String>,
+    pub now: OffsetDateTime,
+}
+
+/// What a list of zones is narrowed by.
+#[derive(Clone, Debug, Default)]
+pub struct ZoneFilter {
+    pub status: Option<ZoneStatus>,
+    pub zone_type: Option<ZoneType>,
+    pub dnssec_enabled: Option<bool>,
+    pub search: Option<String>,
+    pub include_deleted: bool,
+}
+
+/// Where a list goes on.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct ZoneCursor {
+    pub name: String,
+    pub id: ZoneId,
+}
+
+pub async fn find(db: &Db, visibility: &Visibility, id: ZoneId) -> Result<Option<ZoneRow>> {
+    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM zones z WHERE z.id = "));
+    query.push_bind(id.0);
+    narrow(&mut query, visibility);
+    Ok(query.build_query_as().fetch_optional(db.pool()).await?)
+}
+
+/// A page by name, and whether there is more behind it.
+pub async fn list(
+    db: &Db,
+    visibility: &Visibility,
+    filter: &ZoneFilter,
+    after: Option<&ZoneCursor>,
+    offset: u64,
+    limit: u32,
+) -> Result<(Vec<ZoneRow>, bool)> {
+    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM zones z WHERE TRUE"));
+    narrow(&mut query, visibility);
+    apply_filter(&mut query, filter);
+    if let Some(ZoneCursor { name, id }) = after {
+        query.push(" AND (z.name, z.id) > (").push_bind(name).push(", ").push_bind(id.0).push(")");
+    }
+    query.push(" ORDER BY z.name, z.id LIMIT ").push_bind(limit + 1);
+    if after.is_none() {
+        query.push(" OFFSET ").push_bind(offset);
+    }
+    let mut rows: Vec<ZoneRow> = query.build_query_as().fetch_all(db.pool()).await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    Ok((rows, more))
+}
+
+/// How many zones a list has: from the counters, or counted where a search or single zones narrow it.
+pub async fn count(db: &Db, visibility: &Visibility, filter: &ZoneFilter) -> Result<u64> {
+    if filter.search.is_some() || visibility.zones().is_some() {
+        let mut query = QueryBuilder::new("SELECT COUNT(*) FROM zones z WHERE TRUE");
+        narrow(&mut query, visibility);
+        apply_filter(&mut query, filter);
+        let count: i64 = query.build_query_scalar().fetch_one(db.pool()).await?;
+        return Ok(u64::try_from(count).unwrap_or_default());
+    }
+    let mut query = QueryBuilder::new("SELECT CAST(COALESCE(SUM(zones), 0) AS SIGNED) FROM zone_counters WHERE TRUE");
+    if let Some(tenant) = visibility.tenant() {
+        query.push(" AND tenant_id = ").push_bind(tenant.0);
+    }
+    let ZoneFilter { status, zone_type, dnssec_enabled, search: _, include_deleted } = filter;
+    if let Some(status) = status {
+        query.push(" AND status = ").push_bind(status.as_str());
+    }
+    if let Some(zone_type) = zone_type {
+        query.push(" AND domain_type = ").push_bind(zone_type.as_str());
+    }
+    if let Some(enabled) = dnssec_enabled {
+        query.push(" AND dnssec_enabled = ").push_bind(*enabled);
+    }
+    if !include_deleted {
+        query.push(" AND status <> 'deleted'");
+    }
+    let count: i64 = query.build_query_scalar().fetch_one(db.pool()).await?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+fn narrow(query: &mut QueryBuilder<MySql>, visibility: &Visibility) {
+    if let Some(tenant) = visibility.tenant() {
+        query.push(" AND z.tenant_id = ").push_bind(tenant.0);
+    }
+    if let Some(zones) = visibility.zones() {
+        query.push(" AND z.id IN (NULL");
+        for zone in zones {
+            query.push(", ").push_bind(zone.0);
+        }
+        query.push(")");
+    }
+}
+
+fn apply_filter(query: &mut QueryBuilder<MySql>, filter: &ZoneFilter) {
+    let ZoneFilter { status, zone_type, dnssec_enabled, search, include_deleted } = filter;
+    if let Some(status) = status {
+        query.push(" AND z.status = ").push_bind(status.as_str());
+    }
+    if let Some(zone_type) = zone_type {
+        query.push(" AND z.domain_type = ").push_bind(zone_type.as_str());
+    }
+    if let Some(enabled) = dnssec_enabled {
+        query.push(" AND z.dnssec_enabled = ").push_bind(*enabled);
+    }
+    if !include_deleted {
+        query.push(" AND z.status <> 'deleted'");
+    }
+    if let Some(search) = search {
+        // names are ASCII: anything else is in none of them, and would not compare with the column
+        let pattern = if search.is_ascii() { like_pattern(&search.to_ascii_lowercase()) } else { "\u{1}".to_owned() };
+        query.push(" AND z.name LIKE ").push_bind(pattern);
+    }
+}
+
+/// `%text%` with the text's own wildcards escaped.
+fn like_pattern(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+/// The zone for a writer: its row as it is now, and whether a change is under way at its name.
+pub async fn for_write(db: &Db, zone: ZoneId) -> Result<Option<(ZoneRow, Option<super::intents::IntentMark>)>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, i.zone_id AS intent_zone, i.change_id AS intent_change, i.epoch AS intent_epoch, \
+         i.deadline < NOW(6) AS intent_overdue FROM zones z LEFT JOIN zone_intents i ON i.zone_name = z.name WHERE z.id = ?"
+    );
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(zone.0).fetch_optional(db.pool()).await?;
+    let Some(row) = row else { return Ok(None) };
+    let mark = match row.try_get::<Option<Uuid>, _>("intent_change").map_err(StorageError::from)? {
+        None => None,
+        Some(change) => Some(super::intents::IntentMark {
+            zone: ZoneId(row.try_get("intent_zone").map_err(StorageError::from)?),
+            change: ChangeId(change),
+            epoch: row.try_get("intent_epoch").map_err(StorageError::from)?,
+            overdue: row.try_get::<i64, _>("intent_overdue").map_err(StorageError::from)? != 0,
+        }),
+    };
+    Ok(Some((ZoneRow::from_row(&row)?, mark)))
+}
+
+/// Locks the zone's row until the transaction ends; what stands in it then decides.
+pub async fn lock(tx: &mut Transaction<'_, MySql>, zone: ZoneId) -> Result<Option<ZoneRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM zones z WHERE z.id = ? FOR UPDATE");
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(zone.0).fetch_optional(&mut **tx).await?)
+}
+
+/// Makes a pending claim. `zones_tenant_name` violated: the tenant has it already.
+pub async fn insert(tx: &mut Transaction<'_, MySql>, access: &TenantAccess, zone: &NewZone) -> Result<()> {
+    let NewZone { id, name, zone_type, default_ttl, description, cidr, now } = zone;
+    sqlx::query(
+        "INSERT INTO zones (id, tenant_id, name, domain_type, status, default_ttl, description, settings, cidr, \
+         created_at, updated_at) VALUES (?, ?, ?, ?, 'pending_validation', ?, ?, '{}', ?, ?, ?)",
+    )
+    .bind(id.0)
+    .bind(access.tenant().0)
+    .bind(name.as_str())
+    .bind(zone_type.as_str())
+    .bind(default_ttl)
+    .bind(description)
+    .bind(cidr)
+    .bind(now)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    add_to_counter(tx, access.tenant(), ZoneStatus::PendingValidation, *zone_type, false, 1).await
+}
+
+/// Changes what is not zone content.
+pub async fn update(
+    tx: &mut Transaction<'_, MySql>,
+    access: &ZoneAccess,
+    default_ttl: u32,
+    description: Option<&str>,
+    settings: &Value,
+    now: OffsetDateTime,
+) -> Result<()> {
+    sqlx::query("UPDATE zones SET default_ttl = ?, description = ?, settings = ?, updated_at = ? WHERE id = ?")
+        .bind(default_ttl)
+        .bind(description)
+        .bind(settings.to_string())
+        .bind(now)
+        .bind(access.zone().id.0)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// What a settled batch leaves in the zone's row.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    pub revisions: u64,
+    /// None: left as it is.
+    pub serial: Option<u32>,
+    pub last_change: ChangeId,
+    pub record_count: u32,
+    /// Somebody wrote behind our back.
+    pub drift: bool,
+    pub now: OffsetDateTime,
+}
+
+pub async fn advance(tx: &mut Transaction<'_, MySql>, zone: ZoneId, progress: &Progress) -> Result<()> {
+    let Progress { revisions, serial, last_change, record_count, drift, now } = progress;
+    sqlx::query(
+        "UPDATE zones SET revision = revision + ?, serial = COALESCE(?, serial), last_change = ?, record_count = ?, \
+         drift_noted_at = IF(?, ?, drift_noted_at), updated_at = ? WHERE id = ?",
+    )
+    .bind(revisions)
+    .bind(serial)
+    .bind(last_change.0)
+    .bind(record_count)
+    .bind(drift)
+    .bind(now)
+    .bind(now)
+    .bind(zone.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes that PowerDNS may hold a zone for this row from now on.
+pub async fn mark_born(tx: &mut Transaction<'_, MySql>, zone: ZoneId) -> Result<()> {
+    sqlx::query("UPDATE zones SET born = TRUE WHERE id = ?").bind(zone.0).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Moves the zone to another status; `zones_live_name` violated: another tenant's zone of that name is live.
+pub async fn set_status(
+    tx: &mut Transaction<'_, MySql>,
+    row: &ZoneRow,
+    status: ZoneStatus,
+    now: OffsetDateTime,
+) -> Result<()> {
+    sqlx::query("UPDATE zones SET status = ?, updated_at = ? WHERE id = ?")
+        .bind(status.as_str())
+        .bind(now)
+        .bind(row.id.0)
+        .execute(&mut **tx)
+        .await?;
+    add_to_counter(tx, row.tenant, row.status, row.zone_type, row.dnssec_enabled, -1).await?;
+    add_to_counter(tx, row.tenant, status, row.zone_type, row.dnssec_enabled, 1).await
+}
+
+/// Removes the row and all that hangs on it but history and audit.
+pub async fn delete(tx: &mut Transaction<'_, MySql>, row: &ZoneRow) -> Result<()> {
+    for statement in [
+        "DELETE FROM record_ids WHERE zone_id = ?",
+        "DELETE FROM staged_rrsets WHERE zone_id = ?",
+        "DELETE FROM validations WHERE zone_id = ?",
+        "DELETE FROM zones WHERE id = ?",
+    ] {
+        sqlx::query(statement).bind(row.id.0).execute(&mut **tx).await?;
+    }
+    add_to_counter(tx, row.tenant, row.status, row.zone_type, row.dnssec_enabled, -1).await
+}
+
+async fn add_to_counter(
+    tx: &mut Transaction<'_, MySql>,
+    tenant: TenantId,
+    status: ZoneStatus,
+    zone_type: ZoneType,
+    dnssec_enabled: bool,
+    by: i64,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO zone_counters (tenant_id, status, domain_type, dnssec_enabled, zones) VALUES (?, ?, ?, ?, ?) \
+         ON DUPLICATE KEY UPDATE zones = zones + VALUES(zones)",
+    )
+    .bind(tenant.0)
+    .bind(status.as_str())
+    .bind(zone_type.as_str())
+    .bind(dnssec_enabled)
+    .bind(by)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// A live zone near a name: whose it is and what it is called.
+#[derive(Clone, Debug, FromRow)]
+pub struct Neighbour {
+    pub name: String,
+    pub tenant_id: Uuid,
+    pub status: String,
+}
+
+/// Live zones at or above a name, nearest first.
+pub async fn live_at_or_above(db: &Db, name: &ZoneName) -> Result<Vec<Neighbour>> {
+    let mut query = QueryBuilder::new("SELECT name, tenant_id, status FROM zones WHERE live_name IN (");
+    query.push_bind(name.as_str().to_owned());
+    for ancestor in name.ancestors() {
+        query.push(", ").push_bind(ancestor.to_owned());
+    }
+    query.push(") ORDER BY LENGTH(name) DESC");
+    Ok(query.build_query_as().fetch_all(db.pool()).await?)
+}
+
+/// Whether a live zone of another tenant stands below a name.
+pub async fn foreign_live_below(db: &Db, name: &ZoneName, tenant: TenantId) -> Result<bool> {
+    let prefix: String = name.as_str().chars().rev().collect();
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM zones WHERE reversed_name LIKE ? AND live_name IS NOT NULL AND tenant_id <> ? LIMIT 1",
+    )
+    .bind(format!("{}.%", prefix.replace('_', "\\_")))
+    .bind(tenant.0)
+    .fetch_optional(db.pool())
+    .await?;
+    Ok(found.is_some())
+}
+
+/// The live zone of a name.
+pub async fn live_of_name(db: &Db, name: &str) -> Result<Option<ZoneId>> {
+    let found: Option<Uuid> =
+        sqlx::query_scalar("SELECT id FROM zones WHERE live_name = ?").bind(name).fetch_optional(db.pool()).await?;
+    Ok(found.map(ZoneId))
+}
+
+/// Whether a zone of this name is live, within the transaction that is about to make one.
+pub async fn is_name_live(tx: &mut Transaction<'_, MySql>, name: &str) -> Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM zones WHERE live_name = ? LOCK IN SHARE MODE")
+        .bind(name)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(found.is_some())
+}
