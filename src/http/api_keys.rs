@@ -239,9 +239,9 @@ pub async fn revoke(
     Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
-    OptionalJson(body): OptionalJson<ApiKeyRevoke>,
+    OptionalJson(body): OptionalJson<Option<ApiKeyRevoke>>,
 ) -> Result<Json<ApiKey>, ApiError> {
-    let key = api_keys::revoke(&services, &context, key_id(&id)?, body.reason).await?;
+    let key = api_keys::revoke(&services, &context, key_id(&id)?, body.and_then(|body| body.reason)).await?;
     Ok(Json(item(&services, key)))
 }
 

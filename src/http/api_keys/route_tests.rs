@@ -228,6 +228,8 @@ async fn a_dead_key_is_refused_at_once() {
     let key = world.key_of("usr_plain1", json!({})).await;
     let (path, secret) = (format!("/api-keys/{}", text(&key["id"])), text(&key["key"]).to_owned());
     assert_eq!(world.by_key(&secret).await.0, StatusCode::OK);
+    let (_, absent) = world.by_token(&token, "POST", &format!("{path}/revoke"), Some(json!({"why": "?"}))).await;
+    assert_eq!(absent["code"], "validation_error");
     let (status, revoked) = world.by_token(&token, "POST", &format!("{path}/revoke"), None).await;
     assert_eq!((status, &revoked["status"]), (StatusCode::OK, &json!("revoked")));
     assert_eq!(world.by_key(&secret).await.0, StatusCode::UNAUTHORIZED);
