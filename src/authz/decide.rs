@@ -62,7 +62,8 @@ impl ZoneAccess {
         self.permission
     }
 
-    /// The program itself at work on a zone: recovery, going live after a proof, sweeps. Not for requests.
+    /// For tests of what stands behind the decision.
+    #[cfg(test)]
     pub fn system(zone: ZoneRef, permission: Permission) -> Self {
         Self { zone, permission }
     }

@@ -14,7 +14,7 @@ use crate::dns::catalogue;
 use crate::ids::ZoneId;
 use crate::service::zones::{self, ZoneClaim, ZoneDetail, ZonePatch};
 use crate::service::{Error, Services};
-use crate::storage::zones::{ZoneFilter, ZoneRow};
+use crate::storage::zones::{ZoneCursor, ZoneFilter, ZoneRow};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::error::ApiError;
@@ -148,7 +148,10 @@ pub async fn list(
     ApiQuery(query): ApiQuery<ListDomains>,
 ) -> Result<Json<Page<DomainItem>>, ApiError> {
     let page = page_request(query.page, query.page_size)?;
-    let after = decode_cursor(query.cursor.as_deref())?;
+    let after: Option<ZoneCursor> = decode_cursor(query.cursor.as_deref())?;
+    if after.as_ref().is_some_and(|after| !after.name.is_ascii()) {
+        return Err(Error::schema(&["query", "cursor"], "is not a cursor of this list").into());
+    }
     let filter = filter(&query)?;
     let found = zones::list(&services, &context, &filter, &page, after).await?;
     let items = found.rows.into_iter().map(item).collect();

@@ -11,10 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::clock::Clock;
 use crate::config::PdnsConfig;
 
-use super::types::{DeleteAnswer, PatchAnswer, RrsetPatch, ServerInfo, ServerZone, ZoneCreation};
+use super::types::{DeleteAnswer, PatchAnswer, RrsetPatch, ServerZone, ZoneCreation};
 
 /// PowerDNS's web server has a listen backlog of 10; dropped SYNs cost a second each.
 const CALLS_IN_FLIGHT_MAX: usize = 8;
@@ -23,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 const READ_TIMEOUT: Duration = Duration::from_millis(2_300);
 /// 100,000 records take gmysql about a second: a factor of ten.
 const READ_TIME_PER_RECORD: Duration = Duration::from_micros(100);
+/// How long a call waits for its turn.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Until the last byte of what is read.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// 500 operations take 0.4 s on gmysql: a factor of 25.
@@ -35,6 +36,9 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum PdnsError {
     #[error("no answer: {0}")]
     Unreachable(String),
+    /// The connection was never made, or the call never had its turn.
+    #[error("not sent: {0}")]
+    NotSent(String),
     #[error("unexpected answer {status}: {message}")]
     Unexpected { status: u16, message: String },
 }
@@ -45,7 +49,6 @@ pub struct Pdns {
     client: reqwest::Client,
     base: String,
     in_flight: Arc<Semaphore>,
-    clock: Clock,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +57,7 @@ struct ErrorBody {
 }
 
 impl Pdns {
-    pub fn new(config: &PdnsConfig, clock: Clock) -> Result<Self, PdnsError> {
+    pub fn new(config: &PdnsConfig) -> Result<Self, PdnsError> {
         let mut key = HeaderValue::from_str(config.api_key.expose_secret())
             .map_err(|_| PdnsError::Unreachable("PDNS_API_KEY has characters that no header may hold".into()))?;
         key.set_sensitive(true);
@@ -68,7 +71,7 @@ impl Pdns {
             .build()
             .map_err(|error| PdnsError::Unreachable(error.to_string()))?;
         let base = format!("{}/api/v1/servers/localhost", config.api_url);
-        Ok(Self { client, base, in_flight: Arc::new(Semaphore::new(CALLS_IN_FLIGHT_MAX)), clock })
+        Ok(Self { client, base, in_flight: Arc::new(Semaphore::new(CALLS_IN_FLIGHT_MAX)) })
     }
 
     /// The whole zone, disabled records included; None when there is no such zone. (Reading by name leaves disabled
@@ -100,7 +103,7 @@ impl Pdns {
     /// Makes a zone. `Ok(false)`: there is one of that name.
     pub async fn create_zone(&self, zone: &ZoneCreation) -> Result<bool, PdnsError> {
         let request = self.request(Method::POST, "/zones").query(&[("rrsets", "false")]).json(zone);
-        let response = self.send(request, PATCH_TIMEOUT).await.map_err(unreachable)?;
+        let response = self.send(request, PATCH_TIMEOUT).await?;
         match response.status() {
             StatusCode::CREATED => Ok(true),
             StatusCode::CONFLICT => Ok(false),
@@ -114,7 +117,7 @@ impl Pdns {
             self.request(Method::PATCH, &format!("/zones/{}", zone_path(name))).json(&json!({ "rrsets": rrsets }));
         let response = match self.send(request, PATCH_TIMEOUT).await {
             Ok(response) => response,
-            Err(error) if error.is_connect() => return PatchAnswer::NotSent(error.to_string()),
+            Err(PdnsError::NotSent(why)) => return PatchAnswer::NotSent(why),
             Err(error) => return PatchAnswer::Unknown(error.to_string()),
         };
         let status = response.status();
@@ -135,7 +138,7 @@ impl Pdns {
     pub async fn set_api_rectify(&self, name: &str, on: bool) -> Result<(), PdnsError> {
         let path = format!("/zones/{}", zone_path(name));
         let request = self.request(Method::PUT, &path).json(&json!({ "api_rectify": on }));
-        let response = self.send(request, PATCH_TIMEOUT).await.map_err(unreachable)?;
+        let response = self.send(request, PATCH_TIMEOUT).await?;
         if response.status() == StatusCode::NO_CONTENT { Ok(()) } else { Err(unexpected(response).await) }
     }
 
@@ -143,7 +146,7 @@ impl Pdns {
         let request = self.request(Method::DELETE, &format!("/zones/{}", zone_path(name)));
         let response = match self.send(request, DELETE_TIMEOUT).await {
             Ok(response) => response,
-            Err(error) if error.is_connect() => return DeleteAnswer::NotSent(error.to_string()),
+            Err(PdnsError::NotSent(why)) => return DeleteAnswer::NotSent(why),
             Err(error) => return DeleteAnswer::Unknown(error.to_string()),
         };
         let status = response.status();
@@ -161,8 +164,9 @@ impl Pdns {
         if response.status().is_success() { Ok(()) } else { Err(unexpected(response).await) }
     }
 
-    /// When this server was started, from its uptime.
-    pub async fn info(&self) -> Result<ServerInfo, PdnsError> {
+    /// Seconds since the server was started. A smaller one than before proves that it was started anew, and that no
+    /// call sent before is still on its way; no clock but the server's own is in it.
+    pub async fn uptime(&self) -> Result<u64, PdnsError> {
         let response = self.read(self.request(Method::GET, "/statistics").query(&[("statistic", "uptime")])).await?;
         if response.status() != StatusCode::OK {
             return Err(unexpected(response).await);
@@ -172,10 +176,7 @@ impl Pdns {
             .iter()
             .find(|statistic| statistic["name"] == "uptime")
             .and_then(|statistic| statistic["value"].as_str()?.parse::<u64>().ok());
-        match uptime {
-            Some(seconds) => Ok(ServerInfo { started_at: self.clock.now() - Duration::from_secs(seconds) }),
-            None => Err(PdnsError::Unexpected { status: 200, message: "no uptime statistic".into() }),
-        }
+        uptime.ok_or_else(|| PdnsError::Unexpected { status: 200, message: "no uptime statistic".into() })
     }
 
     /// The server's settings, as far as it tells them.
@@ -201,15 +202,20 @@ impl Pdns {
     async fn read_within(&self, patience: Duration, request: RequestBuilder) -> Result<Response, PdnsError> {
         // the wait for a permit counts: behind calls that hang, a read hears of it in time
         match tokio::time::timeout(patience, self.send(request, BODY_TIMEOUT)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(unreachable(error)),
+            Ok(outcome) => outcome,
             Err(_) => Err(PdnsError::Unreachable("no answer in time".into())),
         }
     }
 
-    async fn send(&self, request: RequestBuilder, timeout: Duration) -> Result<Response, reqwest::Error> {
-        let _permit = self.in_flight.acquire().await;
-        request.timeout(timeout).send().await
+    async fn send(&self, request: RequestBuilder, timeout: Duration) -> Result<Response, PdnsError> {
+        let Ok(_permit) = tokio::time::timeout(PERMIT_TIMEOUT, self.in_flight.acquire()).await else {
+            return Err(PdnsError::NotSent("too many calls to PowerDNS are under way".into()));
+        };
+        request
+            .timeout(timeout)
+            .send()
+            .await
+            .map_err(|error| if error.is_connect() { PdnsError::NotSent(cause(error)) } else { unreachable(error) })
     }
 }
 
@@ -243,9 +249,20 @@ async fn message(response: Response) -> String {
 }
 
 fn unreachable(error: reqwest::Error) -> PdnsError {
+    PdnsError::Unreachable(cause(error))
+}
+
+/// The whole chain, without the address: these texts may get further than the log.
+fn cause(error: reqwest::Error) -> String {
     use std::error::Error;
-    let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    PdnsError::Unreachable(format!("{error}{cause}"))
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
 }
 
 #[cfg(test)]

@@ -7,6 +7,4 @@ mod client;
 mod types;
 
 pub use client::{Pdns, PdnsError};
-pub use types::{
-    DeleteAnswer, PatchAnswer, RrsetPatch, ServerInfo, ServerRecord, ServerRrset, ServerZone, ZoneCreation,
-};
+pub use types::{DeleteAnswer, PatchAnswer, RrsetPatch, ServerRecord, ServerRrset, ServerZone, ZoneCreation};

@@ -1,7 +1,6 @@
 //! What goes over the wire to PowerDNS and comes back.
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 
 /// A zone as PowerDNS shows it.
 #[derive(Clone, Debug, Deserialize)]
@@ -91,11 +90,4 @@ pub enum DeleteAnswer {
     Refused(String),
     NotSent(String),
     Unknown(String),
-}
-
-/// The server's own state.
-#[derive(Clone, Debug)]
-pub struct ServerInfo {
-    /// A later start proves that no call sent before it is still on its way.
-    pub started_at: OffsetDateTime,
 }

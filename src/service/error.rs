@@ -63,6 +63,12 @@ impl Error {
         }])
     }
 
+    /// The cause goes to the log; what the platform looks like inside is nobody's business.
+    pub fn pdns(cause: &str) -> Self {
+        tracing::warn!(cause, "PowerDNS failed");
+        Self::Upstream("PowerDNS cannot be reached or answers wrongly".into())
+    }
+
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::Unavailable { message: message.into(), retry_after: 1 }
     }
@@ -100,6 +106,6 @@ impl From<StorageError> for Error {
 
 impl From<PdnsError> for Error {
     fn from(error: PdnsError) -> Self {
-        Self::Upstream(format!("PowerDNS: {error}"))
+        Self::pdns(&error.to_string())
     }
 }

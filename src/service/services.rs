@@ -43,7 +43,7 @@ impl Services {
     /// Connects to nothing yet: a replica starts while others are down, and its readiness says which.
     pub fn new(config: Arc<Config>, clock: Clock) -> Result<Self, StartError> {
         let db = Db::lazy(&config.database)?;
-        let pdns = Pdns::new(&config.pdns, clock.clone())?;
+        let pdns = Pdns::new(&config.pdns)?;
         let resolve = Resolve::new(ResolveSettings {
             resolvers: config.validation.resolvers.clone(),
             authoritative_port: config.validation.authoritative_port,

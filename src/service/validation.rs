@@ -130,7 +130,11 @@ pub async fn check(services: &Services, context: &Context, zone: ZoneId) -> Resu
         return Ok(CheckResult::proven(None));
     }
     let Some(open) = within(validations::open(&services.db, &access)).await? else {
-        return Ok(CheckResult::not_yet("No pending challenge", None));
+        let latest = within(validations::latest(&services.db, &access)).await?;
+        return Ok(match latest.filter(|latest| latest.status == "expired") {
+            Some(expired) => CheckResult::not_yet("Challenge expired", Some(expired.id)),
+            None => CheckResult::not_yet("No pending challenge", None),
+        });
     };
     if open.expires_at <= services.clock.now() {
         end(services, context, &row, &open, "expired").await?;

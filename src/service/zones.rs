@@ -78,7 +78,7 @@ pub async fn get(services: &Services, context: &Context, id: ZoneId) -> Result<Z
 
 async fn detail(services: &Services, row: ZoneRow, access: &ZoneAccess) -> Result<ZoneDetail> {
     let validation = if row.status == ZoneStatus::PendingValidation {
-        within(validations::open(&services.db, access)).await?
+        within(validations::open(&services.db, access)).await?.filter(|open| open.expires_at > services.clock.now())
     } else {
         None
     };
@@ -109,11 +109,18 @@ pub async fn create(services: &Services, context: &Context, claim: ZoneClaim) ->
     let access = decide_tenant(&context.caller, Permission::DomainsCreate)?;
     let zone = check_claim(services, context, claim)?;
     let needs_proof = needs_proof(services, context, &zone.name).await?;
+    if !needs_proof {
+        // it is to go live at once: said before the claim is made rather than after
+        services.writer.check_service().await?;
+    }
     let challenge = needs_proof.then(|| new_challenge(services, zone.id));
     insert(services, context, &access, &zone, challenge.as_ref()).await?;
     if !needs_proof {
         let (row, access) = load(services, context, zone.id, Permission::DomainsCreate).await?;
-        go_live(services, context, &row, access, None).await?;
+        if let Err(error) = go_live(services, context, &row, access, None).await {
+            // the claim stands; a check of its validation goes on from here
+            tracing::warn!(zone = %row.name, %error, "a domain that needs no proof could not go live yet");
+        }
     }
     let (row, access) = load(services, context, zone.id, Permission::DomainsCreate).await?;
     detail(services, row, &access).await
@@ -257,12 +264,13 @@ pub async fn update(services: &Services, context: &Context, id: ZoneId, patch: Z
         default_ttl: default_ttl.map(checked_ttl).transpose()?,
         settings: settings.map(checked_settings).transpose()?,
     };
-    if wanted.changes_something() {
-        write_row(services, context, &access, &wanted).await?;
-    }
+    // first what may be refused, so that a refusal changes nothing
     if let Some(status) = status.filter(|status| *status != row.status) {
         let departure = departure(services, context, &row, access, "domain.update", status_values(row.status, status));
         services.writer.set_status(departure, status).await?;
+    }
+    if wanted.changes_something() {
+        write_row(services, context, &access, &wanted).await?;
     }
     let (row, access) = load(services, context, id, Permission::DomainsUpdate).await?;
     detail(services, row, &access).await

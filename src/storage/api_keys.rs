@@ -230,7 +230,11 @@ pub async fn insert(tx: &mut Tx<'_>, row: &ApiKeyRow, hash: &SecretHash) -> Resu
     let (kind, owner) = source_columns(*source);
     let query = sqlx::query(QUERY).bind(id.0).bind(tenant.0).bind(name).bind(description).bind(&hash[..]);
     let query = query.bind(key_prefix).bind(status(*revoked)).bind(kind).bind(owner).bind(scopes.as_ref().map(Json));
-    let query = query.bind(*rate_limit).bind(Json(texts(ip_whitelist))).bind(*expires_at).bind(*last_used_at);
+    let query = query
+        .bind(*rate_limit)
+        .bind(Json(texts(ip_whitelist)))
+        .bind(expires_at.map(super::datetime))
+        .bind(*last_used_at);
     let query = query.bind(last_used_ip).bind(*use_count).bind(*created_at).bind(*updated_at);
     query.execute(&mut **tx).await?;
     Ok(())
@@ -241,7 +245,8 @@ pub async fn update(tx: &mut Tx<'_>, row: &ApiKeyRow) -> Result<()> {
     const QUERY: &str = "UPDATE api_keys SET name = ?, description = ?, status = ?, rate_limit = ?, \
                          ip_whitelist = ?, expires_at = ?, updated_at = ? WHERE id = ?";
     let query = sqlx::query(QUERY).bind(&row.name).bind(&row.description).bind(status(row.revoked));
-    let query = query.bind(row.rate_limit).bind(Json(texts(&row.ip_whitelist))).bind(row.expires_at);
+    let query =
+        query.bind(row.rate_limit).bind(Json(texts(&row.ip_whitelist))).bind(row.expires_at.map(super::datetime));
     query.bind(row.updated_at).bind(row.id.0).execute(&mut **tx).await?;
     Ok(())
 }

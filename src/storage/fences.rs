@@ -2,7 +2,6 @@
 //! are void once PowerDNS has been started anew, or after [`KEEP_SECONDS`].
 
 use sqlx::{MySql, QueryBuilder, Transaction};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::ids::ChangeId;
@@ -12,48 +11,37 @@ use super::{Db, Result};
 /// Longer than any call stays on its way.
 pub const KEEP_SECONDS: u32 = 3_600;
 
-/// A start time read from an uptime in whole seconds wavers by one; two starts are told apart from three on.
-const RESTART_TOLERANCE_SECONDS: u32 = 3;
-
-/// Notes a fence before it is put up.
-pub async fn insert(
-    db: &Db,
-    zone_name: &str,
-    change: ChangeId,
-    server_started_at: Option<OffsetDateTime>,
-) -> Result<()> {
+/// Notes a fence before it is put up, and again each time it is.
+pub async fn insert(db: &Db, zone_name: &str, change: ChangeId, server_uptime: u64) -> Result<()> {
     sqlx::query(
-        "INSERT IGNORE INTO fences (zone_name, change_id, server_started_at, created_at) VALUES (?, ?, ?, NOW(6))",
+        "INSERT INTO fences (zone_name, change_id, server_uptime, created_at) VALUES (?, ?, ?, NOW(6)) \
+         ON DUPLICATE KEY UPDATE server_uptime = VALUES(server_uptime), created_at = VALUES(created_at)",
     )
     .bind(zone_name)
     .bind(change.0)
-    .bind(server_started_at)
+    .bind(server_uptime)
     .execute(db.pool())
     .await?;
     Ok(())
 }
 
-/// Fences of a zone that have done their duty by age alone.
-pub async fn expired_at(db: &Db, zone_name: &str) -> Result<Vec<ChangeId>> {
-    let rows: Vec<Uuid> = sqlx::query_scalar(
-        "SELECT change_id FROM fences WHERE zone_name = ? AND created_at < NOW(6) - INTERVAL ? SECOND LIMIT 100",
-    )
-    .bind(zone_name)
-    .bind(KEEP_SECONDS)
-    .fetch_all(db.pool())
-    .await?;
+/// Every fence of a name; they outlive the zone they stood in, and stand in the next one of that name.
+pub async fn of_name(db: &Db, zone_name: &str) -> Result<Vec<ChangeId>> {
+    let rows: Vec<Uuid> = sqlx::query_scalar("SELECT change_id FROM fences WHERE zone_name = ? ORDER BY created_at")
+        .bind(zone_name)
+        .fetch_all(db.pool())
+        .await?;
     Ok(rows.into_iter().map(ChangeId).collect())
 }
 
-/// Zones with fences to remove: old, or put up before this start of PowerDNS.
-pub async fn removable(db: &Db, server_started_at: OffsetDateTime, limit: u32) -> Result<Vec<(String, ChangeId)>> {
+/// Fences that may go: old, or put up before the last start of PowerDNS (its uptime is smaller now).
+pub async fn removable(db: &Db, server_uptime: u64, limit: u32) -> Result<Vec<(String, ChangeId)>> {
     let rows: Vec<(String, Uuid)> = sqlx::query_as(
         "SELECT zone_name, change_id FROM fences WHERE created_at < NOW(6) - INTERVAL ? SECOND \
-         OR server_started_at < ? - INTERVAL ? SECOND ORDER BY created_at LIMIT ?",
+         OR server_uptime > ? ORDER BY created_at LIMIT ?",
     )
     .bind(KEEP_SECONDS)
-    .bind(server_started_at)
-    .bind(RESTART_TOLERANCE_SECONDS)
+    .bind(server_uptime)
     .bind(limit)
     .fetch_all(db.pool())
     .await?;
@@ -76,35 +64,42 @@ pub async fn delete(tx: &mut Transaction<'_, MySql>, zone_name: &str, changes: &
     Ok(())
 }
 
-/// Forgets every fence of a zone that is gone.
-pub async fn delete_all(tx: &mut Transaction<'_, MySql>, zone_name: &str) -> Result<()> {
-    sqlx::query("DELETE FROM fences WHERE zone_name = ?").bind(zone_name).execute(&mut **tx).await?;
+/// Forgets fences of a name that is not served; going live takes down what is left of them in a dark zone.
+pub async fn forget(db: &Db, zone_name: &str, changes: &[ChangeId]) -> Result<()> {
+    let mut tx = db.begin().await?;
+    delete(&mut tx, zone_name, changes).await?;
+    tx.commit().await?;
     Ok(())
 }
 
-/// Lets a name rest: a DELETE for it may still land.
-pub async fn rest(db: &Db, zone_name: &str, server_started_at: Option<OffsetDateTime>) -> Result<()> {
+/// Lets a name rest before a DELETE is sent that may land late.
+pub async fn rest(db: &Db, zone_name: &str, server_uptime: u64) -> Result<()> {
     sqlx::query(
-        "INSERT INTO resting_names (zone_name, server_started_at, created_at) VALUES (?, ?, NOW(6)) \
-         ON DUPLICATE KEY UPDATE server_started_at = VALUES(server_started_at), created_at = VALUES(created_at)",
+        "INSERT INTO resting_names (zone_name, server_uptime, created_at) VALUES (?, ?, NOW(6)) \
+         ON DUPLICATE KEY UPDATE server_uptime = VALUES(server_uptime), created_at = VALUES(created_at)",
     )
     .bind(zone_name)
-    .bind(server_started_at)
+    .bind(server_uptime)
     .execute(db.pool())
     .await?;
     Ok(())
 }
 
-/// Whether a name rests still, given when PowerDNS was started.
-pub async fn is_resting(db: &Db, zone_name: &str, server_started_at: OffsetDateTime) -> Result<bool> {
+/// The DELETE got its answer: nothing may land late any more.
+pub async fn end_rest(db: &Db, zone_name: &str) -> Result<()> {
+    sqlx::query("DELETE FROM resting_names WHERE zone_name = ?").bind(zone_name).execute(db.pool()).await?;
+    Ok(())
+}
+
+/// Whether a name rests still, given how long PowerDNS has been up.
+pub async fn is_resting(db: &Db, zone_name: &str, server_uptime: u64) -> Result<bool> {
     let found: Option<i64> = sqlx::query_scalar(
         "SELECT 1 FROM resting_names WHERE zone_name = ? AND created_at >= NOW(6) - INTERVAL ? SECOND \
-         AND (server_started_at IS NULL OR server_started_at >= ? - INTERVAL ? SECOND)",
+         AND (server_uptime IS NULL OR server_uptime <= ?)",
     )
     .bind(zone_name)
     .bind(KEEP_SECONDS)
-    .bind(server_started_at)
-    .bind(RESTART_TOLERANCE_SECONDS)
+    .bind(server_uptime)
     .fetch_optional(db.pool())
     .await?;
     Ok(found.is_some())
@@ -117,12 +112,4 @@ pub async fn sweep_rests(db: &Db) -> Result<u64> {
         .execute(db.pool())
         .await?;
     Ok(done.rows_affected())
-}
-
-/// Forgets fences in a zone that is not served.
-pub async fn forget(db: &Db, zone_name: &str, changes: &[ChangeId]) -> Result<()> {
-    let mut tx = db.begin().await?;
-    delete(&mut tx, zone_name, changes).await?;
-    tx.commit().await?;
-    Ok(())
 }

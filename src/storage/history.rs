@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use crate::ids::{ChangeId, TenantId, ZoneId};
 
-use super::Result;
+use super::{Db, Result};
 
 /// One change of a zone's content.
 #[derive(Clone, Debug)]
@@ -60,4 +60,13 @@ pub async fn append(tx: &mut Transaction<'_, MySql>, batch: &BatchRef, changes: 
         query.build().execute(&mut **tx).await?;
     }
     Ok(())
+}
+
+/// Whether a batch has become history.
+pub async fn exists(db: &Db, batch: ChangeId) -> Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM zone_changes WHERE batch_id = ? LIMIT 1")
+        .bind(batch.0)
+        .fetch_optional(db.pool())
+        .await?;
+    Ok(found.is_some())
 }

@@ -16,7 +16,6 @@ pub const DEADLINE_SECONDS: u32 = 15;
 pub struct IntentMark {
     pub zone: ZoneId,
     pub change: ChangeId,
-    pub epoch: u32,
     pub overdue: bool,
 }
 
@@ -66,12 +65,6 @@ pub async fn insert(tx: &mut Transaction<'_, MySql>, intent: &Intent) -> Result<
 pub async fn find(db: &Db, change: ChangeId) -> Result<Option<Intent>> {
     let sql = "SELECT zone_name, zone_id, change_id, epoch, kind, payload FROM zone_intents WHERE change_id = ?";
     Ok(sqlx::query_as(sql).bind(change.0).fetch_optional(db.pool()).await?)
-}
-
-/// The change under way at a name, if any.
-pub async fn at_name(db: &Db, zone_name: &str) -> Result<Option<Intent>> {
-    let sql = "SELECT zone_name, zone_id, change_id, epoch, kind, payload FROM zone_intents WHERE zone_name = ?";
-    Ok(sqlx::query_as(sql).bind(zone_name).fetch_optional(db.pool()).await?)
 }
 
 /// Whether a change of this very zone is under way; the caller holds the zone's row.

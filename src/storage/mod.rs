@@ -112,6 +112,13 @@ impl Db {
     }
 }
 
+/// A time as `DATETIME` takes it. Bound as it is, an `OffsetDateTime` goes over the wire as a `TIMESTAMP`, which ends in
+/// 2038: later times would be stored as NULL.
+pub fn datetime(time: time::OffsetDateTime) -> time::PrimitiveDateTime {
+    let utc = time.to_offset(time::UtcOffset::UTC);
+    time::PrimitiveDateTime::new(utc.date(), utc.time())
+}
+
 /// Bounds one look at the database: a server that is stopped, not dead, must not hold a request.
 pub async fn within<T>(look: impl Future<Output = Result<T>>) -> Result<T> {
     bounded(LOOK_TIMEOUT, look).await

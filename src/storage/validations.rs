@@ -42,6 +42,13 @@ pub async fn open(db: &Db, access: &ZoneAccess) -> Result<Option<ValidationRow>>
     Ok(sqlx::query_as(sql).bind(access.zone().id.0).fetch_optional(db.pool()).await?)
 }
 
+/// The newest challenge, however it ended.
+pub async fn latest(db: &Db, access: &ZoneAccess) -> Result<Option<ValidationRow>> {
+    let sql = "SELECT id, zone_id, validation_type, status, challenge_value, expires_at, created_at FROM validations \
+               WHERE zone_id = ? ORDER BY id DESC LIMIT 1";
+    Ok(sqlx::query_as(sql).bind(access.zone().id.0).fetch_optional(db.pool()).await?)
+}
+
 /// Makes a challenge; those that were open before are superseded. The caller holds the zone's row.
 pub async fn supersede(tx: &mut Transaction<'_, MySql>, row: &ValidationRow) -> Result<()> {
     close_open(tx, row.zone, "cancelled", row.created_at).await?;
@@ -101,15 +108,11 @@ pub async fn set_status(
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends challenges past their time, in bounded steps.
-pub async fn expire(db: &Db, now: OffsetDateTime) -> Result<u64> {
-    let done = sqlx::query(
-        "UPDATE validations SET status = 'expired', updated_at = ? \
-         WHERE status IN ('pending', 'verifying', 'failed') AND expires_at < ? LIMIT 1000",
-    )
-    .bind(now)
-    .bind(now)
-    .execute(db.pool())
-    .await?;
-    Ok(done.rows_affected())
+/// Whether a challenge can still be met; locks it until the transaction ends.
+pub async fn is_open(tx: &mut Transaction<'_, MySql>, id: ValidationId) -> Result<bool> {
+    let status: Option<String> = sqlx::query_scalar("SELECT status FROM validations WHERE id = ? FOR UPDATE")
+        .bind(id.0)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(status.is_some_and(|status| matches!(status.as_str(), "pending" | "verifying" | "failed")))
 }

@@ -124,7 +124,9 @@ pub async fn list(
     narrow(&mut query, visibility);
     apply_filter(&mut query, filter);
     if let Some(ZoneCursor { name, id }) = after {
-        query.push(" AND (z.name, z.id) > (").push_bind(name).push(", ").push_bind(id.0).push(")");
+        // written so that the index is a range: a comparison of rows would read from its beginning
+        query.push(" AND z.name >= ").push_bind(name).push(" AND (z.name > ").push_bind(name);
+        query.push(" OR z.id > ").push_bind(id.0).push(")");
     }
     query.push(" ORDER BY z.name, z.id LIMIT ").push_bind(limit + 1);
     if after.is_none() {
@@ -209,7 +211,7 @@ fn like_pattern(text: &str) -> String {
 /// The zone for a writer: its row as it is now, and whether a change is under way at its name.
 pub async fn for_write(db: &Db, zone: ZoneId) -> Result<Option<(ZoneRow, Option<super::intents::IntentMark>)>> {
     let sql = format!(
-        "SELECT {COLUMNS}, i.zone_id AS intent_zone, i.change_id AS intent_change, i.epoch AS intent_epoch, \
+        "SELECT {COLUMNS}, i.zone_id AS intent_zone, i.change_id AS intent_change, \
          i.deadline < NOW(6) AS intent_overdue FROM zones z LEFT JOIN zone_intents i ON i.zone_name = z.name WHERE z.id = ?"
     );
     let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(zone.0).fetch_optional(db.pool()).await?;
@@ -219,7 +221,6 @@ pub async fn for_write(db: &Db, zone: ZoneId) -> Result<Option<(ZoneRow, Option<
         Some(change) => Some(super::intents::IntentMark {
             zone: ZoneId(row.try_get("intent_zone").map_err(StorageError::from)?),
             change: ChangeId(change),
-            epoch: row.try_get("intent_epoch").map_err(StorageError::from)?,
             overdue: row.try_get::<i64, _>("intent_overdue").map_err(StorageError::from)? != 0,
         }),
     };
@@ -324,12 +325,30 @@ pub async fn set_status(
         .bind(row.id.0)
         .execute(&mut **tx)
         .await?;
-    add_to_counter(tx, row.tenant, row.status, row.zone_type, row.dnssec_enabled, -1).await?;
-    add_to_counter(tx, row.tenant, status, row.zone_type, row.dnssec_enabled, 1).await
+    // in one order for all, so that two transitions cannot wait for each other
+    let mut steps = [(row.status, -1), (status, 1)];
+    steps.sort_by_key(|(status, _)| status.as_str());
+    for (status, by) in steps {
+        add_to_counter(tx, row.tenant, status, row.zone_type, row.dnssec_enabled, by).await?;
+    }
+    Ok(())
+}
+
+/// What PowerDNS serves by now, where no change of ours says it.
+pub async fn set_serial(tx: &mut Transaction<'_, MySql>, zone: ZoneId, serial: u32) -> Result<()> {
+    sqlx::query("UPDATE zones SET serial = ? WHERE id = ?").bind(serial).bind(zone.0).execute(&mut **tx).await?;
+    Ok(())
 }
 
 /// Removes the row and all that hangs on it but history and audit.
 pub async fn delete(tx: &mut Transaction<'_, MySql>, row: &ZoneRow) -> Result<()> {
+    if let Some(serial) = row.serial {
+        sqlx::query("INSERT INTO retired_serials (zone_name, serial) VALUES (?, ?) ON DUPLICATE KEY UPDATE serial = VALUES(serial)")
+            .bind(row.name.as_str())
+            .bind(serial)
+            .execute(&mut **tx)
+            .await?;
+    }
     for statement in [
         "DELETE FROM record_ids WHERE zone_id = ?",
         "DELETE FROM staged_rrsets WHERE zone_id = ?",
@@ -409,4 +428,10 @@ pub async fn is_name_live(tx: &mut Transaction<'_, MySql>, name: &str) -> Result
         .fetch_optional(&mut **tx)
         .await?;
     Ok(found.is_some())
+}
+
+/// The serial that the last zone of this name ended with.
+pub async fn retired_serial(db: &Db, name: &str) -> Result<Option<u32>> {
+    let sql = "SELECT serial FROM retired_serials WHERE zone_name = ?";
+    Ok(sqlx::query_scalar(sql).bind(name).fetch_optional(db.pool()).await?)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::service::{Result, Services};
-use crate::storage::{fences, intents, validations};
+use crate::storage::{fences, intents};
 
 /// Unsettled changes are looked for this often.
 const RECOVERY_EVERY: Duration = Duration::from_secs(2);
@@ -19,7 +19,6 @@ pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
         tokio::join!(
             every(RECOVERY_EVERY, "recovery", || recover(&services)),
             every(CLEANING_EVERY, "fences", || sweep_fences(&services)),
-            every(CLEANING_EVERY, "challenges", || expire_challenges(&services)),
             every(CLEANING_EVERY, "resting names", || sweep_rests(&services)),
             every(CLEANING_EVERY, "settled batches", || sweep_outcomes(&services)),
         )
@@ -36,10 +35,6 @@ async fn recover(services: &Services) -> Result<u64> {
 
 async fn sweep_fences(services: &Services) -> Result<u64> {
     Ok(services.writer.sweep_fences().await? as u64)
-}
-
-async fn expire_challenges(services: &Services) -> Result<u64> {
-    Ok(validations::expire(&services.db, services.clock.now()).await?)
 }
 
 async fn sweep_rests(services: &Services) -> Result<u64> {

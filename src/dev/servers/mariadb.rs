@@ -30,6 +30,7 @@ pub(super) async fn start(data: &Path, connection: &Connection) -> Result<Server
         .arg("--pid-file=mariadb.own.pid")
         .arg(format!("--port={}", connection.ports.mariadb()))
         .arg(format!("--init-file={}", init_file.display()))
+        .arg(format!("--tmpdir={}", temporary(data)?.display()))
         .args([
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
@@ -65,6 +66,13 @@ pub(super) fn folder(data: &Path) -> PathBuf {
     data.join("mariadb")
 }
 
+/// A folder of its own for temporary tables: a starting server clears the shared one of what it takes for its own.
+fn temporary(data: &Path) -> Result<PathBuf, DevError> {
+    let folder = data.join("run/mariadb-tmp");
+    files::make_folder(&folder)?;
+    Ok(folder)
+}
+
 /// Whether the system tables are where the server looks for them first.
 pub(super) fn is_whole(folder: &Path) -> bool {
     folder.join("mysql").is_dir() && folder.join("ibdata1").is_file()
@@ -77,6 +85,7 @@ async fn initialise(data: &Path, folder: &Path) -> Result<(), DevError> {
         .arg("--no-defaults")
         .args(own_user())
         .arg(format!("--datadir={}", beside.display()))
+        .arg(format!("--tmpdir={}", temporary(data)?.display()))
         .args([
             // root only through the socket in the private folder, and only for the user who runs this
             "--auth-root-authentication-method=socket",

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use crate::dns::{RrsetChange, rectify, serial as serials};
 use crate::ids::{ChangeId, RecordId, ZoneId};
+use crate::pdns::RrsetPatch;
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::record_ids::Digest;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{StorageError, history, record_ids, staged, within, within_write};
+use crate::storage::{StorageError, history, record_ids, staged, validations, within, within_write};
 use crate::tenancy::ZoneStatus;
 
 use super::super::{Error, Result};
@@ -28,6 +29,12 @@ use super::{Inner, protocol};
 
 /// How long requests wait for a zone that another replica writes to, or that is being recovered.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// An intent and its history go into MariaDB in statements of at most 16 MB, its default `max_allowed_packet`.
+const PAYLOAD_BYTES_MAX: usize = 6_000_000;
+/// A PATCH leaves no later than this after its intent; recovery looks at 15 s.
+const SEND_UNTIL: Duration = Duration::from_secs(10);
+/// How a challenge that was ended meanwhile comes out of the transaction that would go live by it.
+const CHALLENGE_ENDED: &str = "challenge ended";
 /// The unique key that keeps one live zone a name.
 const LIVE_NAME_KEY: &str = "zones_live_name";
 /// Between two looks at a locked zone; with jitter, so that replicas do not march in step.
@@ -137,7 +144,7 @@ impl<'a> Batch<'a> {
         };
         if let Some(mark) = mark.filter(|mark| mark.zone == row.id || row.status != ZoneStatus::PendingValidation) {
             if mark.overdue
-                && let Some(intent) = intents::find(&self.inner.db, mark.change).await?
+                && let Some(intent) = within(intents::find(&self.inner.db, mark.change)).await?
             {
                 self.inner.recovery().run(intent).await;
             }
@@ -148,6 +155,7 @@ impl<'a> Batch<'a> {
         }
         let mut state = store::read(&self.inner.db, &self.inner.pdns, &row).await?;
         let mut ids = IdBook::new(within(self.id_rows(&row)).await?);
+        ids.index(&state.content);
         let now = self.inner.clock.now();
         let (accepted, mut answers, unnamed) = self.decide(&row, &mut state, &mut ids, now);
         self.name_conflicts(&row, &mut answers, &unnamed).await?;
@@ -234,6 +242,14 @@ impl<'a> Batch<'a> {
                 self.requests = answers.take_back();
                 Round::Again
             }
+            Err(StorageError::Unavailable(why)) => {
+                tracing::warn!(zone = %row.name, %batch, why, "the outcome of a staged change is unknown");
+                match within(history::exists(&self.inner.db, batch)).await {
+                    Ok(true) => answers.send(),
+                    Ok(false) | Err(_) => answer_unknown(answers),
+                }
+                Round::Done
+            }
             Err(error) => {
                 self.requests = answers.take_back();
                 Round::Failed(error.into())
@@ -250,9 +266,7 @@ impl<'a> Batch<'a> {
         now: time::OffsetDateTime,
     ) -> crate::storage::Result<bool> {
         let mut tx = self.inner.db.begin().await?;
-        let unmoved = zones::lock(&mut tx, row.id)
-            .await?
-            .is_some_and(|locked| locked.revision == row.revision && locked.status == row.status);
+        let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
         if !unmoved || intents::exists_for_zone(&mut tx, row.id).await? {
             return Ok(false);
         }
@@ -296,15 +310,15 @@ impl<'a> Batch<'a> {
         payload.serial = Some(live.serial);
         payload.previous_marker = live.marker;
         payload.rectify = rectify::needed(after, &changes);
-        if protocol::patch_bytes(&changes) > protocol::PATCH_BYTES_MAX {
+        if protocol::patch_bytes(&changes) > protocol::PATCH_BYTES_MAX || payload_bytes(&payload) > PAYLOAD_BYTES_MAX {
             self.requests = answers.take_back();
             return match self.requests.len() {
                 1 => Round::Failed(Error::invalid("content", "the change is larger than PowerDNS takes at once")),
                 _ => Round::TooLarge,
             };
         }
-        let intent = match self.inner.intend(row, change, &payload).await {
-            Ok(Some(intent)) => intent,
+        let held = match self.inner.intend(row, change, &payload).await {
+            Ok(Some(held)) => held,
             Ok(None) => {
                 self.requests = answers.take_back();
                 return Round::Again;
@@ -314,8 +328,8 @@ impl<'a> Batch<'a> {
                 return Round::Failed(error);
             }
         };
-        let sent = self.inner.send_edit(row, &intent, &payload, &changes, live.api_rectify).await;
-        match self.inner.finish(row, &intent, &payload, sent).await {
+        let sent = self.inner.send_edit(row, &held, &payload, &changes, live.api_rectify).await;
+        match self.inner.finish(row, &held.intent, &payload, sent).await {
             Finished::Applied => {
                 answers.send();
                 Round::Done
@@ -334,6 +348,14 @@ impl<'a> Batch<'a> {
             }
         }
     }
+}
+
+/// What an intent holds, about: every request's RRsets before and after.
+fn payload_bytes(payload: &Payload) -> usize {
+    let rrsets = payload.entries.iter().flat_map(|entry| &entry.changes);
+    rrsets
+        .map(|change| protocol::rrset_bytes(change.before.as_ref()) + protocol::rrset_bytes(change.after.as_ref()))
+        .sum()
 }
 
 /// Those that would have changed something hear the id of their change; the others may simply ask again.
@@ -370,6 +392,18 @@ fn payload(row: &ZoneRow, state: &ZoneState, accepted: Vec<Accepted>, ids: &IdBo
     }
 }
 
+/// Whether the zone is still as it was read. Every settled batch steps `last_change`, also one without a revision.
+pub fn is_unmoved(read: &ZoneRow, now: &ZoneRow) -> bool {
+    now.revision == read.revision && now.status == read.status && now.last_change == read.last_change
+}
+
+/// A zone's lock in hand.
+pub struct Held {
+    pub intent: Intent,
+    /// Taken no earlier than this; by then the intent's deadline was not set yet.
+    since: Instant,
+}
+
 /// How a change ended for its writer.
 pub enum Finished {
     Applied,
@@ -382,7 +416,8 @@ pub enum Finished {
 
 impl Inner {
     /// Takes the zone's lock, if it stands as it was read. None: moved, or locked by another.
-    pub async fn intend(&self, row: &ZoneRow, change: ChangeId, payload: &Payload) -> Result<Option<Intent>> {
+    pub async fn intend(&self, row: &ZoneRow, change: ChangeId, payload: &Payload) -> Result<Option<Held>> {
+        let since = Instant::now();
         let intent = Intent {
             zone_name: row.name.as_str().to_owned(),
             zone: row.id,
@@ -392,13 +427,16 @@ impl Inner {
             payload: serde_json::to_string(payload).map_err(|error| Error::Internal(error.to_string()))?,
         };
         match within_write(self.insert_intent(row, &intent, payload)).await {
-            Ok(true) => Ok(Some(intent)),
+            Ok(true) => Ok(Some(Held { intent, since })),
             Ok(false) | Err(StorageError::Deadlock(_)) => Ok(None),
             Err(error) if error.is_duplicate_of("PRIMARY") => Ok(None),
             Err(error) if error.is_duplicate_of(LIVE_NAME_KEY) => Err(claimed()),
+            Err(error) if error.is_duplicate_of(CHALLENGE_ENDED) => {
+                Err(Error::conflict("challenge_ended", "The challenge was cancelled or superseded meanwhile"))
+            }
             Err(StorageError::Unavailable(why)) => match within(intents::find(&self.db, change)).await {
                 // the commit's answer was lost, the commit was not
-                Ok(Some(found)) if found.epoch == 0 => Ok(Some(intent)),
+                Ok(Some(found)) if found.epoch == 0 => Ok(Some(Held { intent, since })),
                 _ => {
                     tracing::warn!(zone = %row.name, %change, %why, "the outcome of an intent is unknown");
                     Err(StorageError::Unavailable(why).into())
@@ -410,13 +448,16 @@ impl Inner {
 
     async fn insert_intent(&self, row: &ZoneRow, intent: &Intent, payload: &Payload) -> crate::storage::Result<bool> {
         let mut tx = self.db.begin().await?;
-        let unmoved = zones::lock(&mut tx, row.id)
-            .await?
-            .is_some_and(|locked| locked.revision == row.revision && locked.status == row.status);
+        let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
         if !unmoved {
             return Ok(false);
         }
-        if matches!(payload.kind, Kind::GoLive { .. }) {
+        if let Kind::GoLive { validation } = &payload.kind {
+            if let Some(validation) = validation
+                && !validations::is_open(&mut tx, *validation).await?
+            {
+                return Err(StorageError::Duplicate { key: CHALLENGE_ENDED.into() });
+            }
             zones::mark_born(&mut tx, row.id).await?;
         }
         intents::insert(&mut tx, intent).await?;
@@ -432,26 +473,37 @@ impl Inner {
     async fn send_edit(
         &self,
         row: &ZoneRow,
-        intent: &Intent,
+        held: &Held,
         payload: &Payload,
         changes: &[RrsetChange],
         left_on: bool,
     ) -> Sent {
-        let zone = row.name.as_str();
-        if payload.rectify != left_on
-            && let Err(error) = self.pdns.set_api_rectify(zone, payload.rectify).await
+        let patch = protocol::write(&row.name, held.intent.change, changes);
+        if left_on
+            && !payload.rectify
+            && let Err(error) = self.pdns.set_api_rectify(row.name.as_str(), false).await
         {
             return Sent::Unsent(error.to_string());
         }
-        let patch = protocol::write(&row.name, intent.change, changes);
-        let answer = self.pdns.patch(zone, &patch).await;
-        if payload.rectify
-            && let Err(error) = self.pdns.set_api_rectify(zone, false).await
-        {
+        self.send(row, held, &patch, payload.rectify).await
+    }
+
+    /// The one place from which a guarded PATCH leaves. A writer that was held up until its intent may have been taken
+    /// over sends nothing any more; the guard would stop it, and need not.
+    pub async fn send(&self, row: &ZoneRow, held: &Held, patch: &[RrsetPatch], rectify: bool) -> Sent {
+        let zone = row.name.as_str();
+        if rectify && let Err(error) = self.pdns.set_api_rectify(zone, true).await {
+            return Sent::Unsent(error.to_string());
+        }
+        if held.since.elapsed() > SEND_UNTIL {
+            return Sent::Unsent("the writer was held up for too long".into());
+        }
+        let answer = self.pdns.patch(zone, patch).await;
+        if rectify && let Err(error) = self.pdns.set_api_rectify(zone, false).await {
             // every PATCH costs more until the next writer switches it off; nothing is wrong
             tracing::warn!(zone, %error, "rectification could not be switched off again");
         }
-        Sent::of(answer, intent.change)
+        Sent::of(answer, held.intent.change)
     }
 
     /// From PowerDNS's answer to a settled change, or to the admission that only recovery can tell.
@@ -480,7 +532,7 @@ impl Inner {
             }
             Sent::Unsent(why) => {
                 match self.settle_known(intent, payload, BatchOutcome::Dropped, None, false, &why).await {
-                    Finished::Applied => Finished::Failed(Error::Upstream(format!("PowerDNS: {why}"))),
+                    Finished::Applied => Finished::Failed(Error::pdns(&why)),
                     other => other,
                 }
             }
@@ -498,7 +550,7 @@ impl Inner {
         drift: bool,
         detail: &str,
     ) -> Finished {
-        let ending = Ending { outcome, detail, serial, drift, now: self.clock.now() };
+        let ending = Ending { outcome, detail, serial, change_serial: None, drift, now: self.clock.now() };
         match settle(&self.db, intent, payload, &ending).await {
             Ok(true) => Finished::Applied,
             Ok(false) => self.look_again(intent, outcome).await,

@@ -14,19 +14,35 @@
 
 use time::OffsetDateTime;
 
-use crate::dns::{OwnerName, Record, RecordType, Rrset, RrsetChange, RrsetKey, Soa, ZoneContent, ZoneName};
-use crate::ids::ZoneId;
-use crate::pdns::{DeleteAnswer, PatchAnswer, Pdns, ServerRecord, ServerRrset, ServerZone, ZoneCreation};
+use crate::dns::{OwnerName, Record, RecordType, Rrset, RrsetChange, RrsetKey, Soa, ZoneContent, ZoneName, serial};
+use crate::ids::{ChangeId, ZoneId};
+use crate::pdns::{PatchAnswer, ServerRecord, ServerRrset, ServerZone, ZoneCreation};
 
-use super::super::{Error, Result};
 use super::protocol;
 
 /// TTL of the platform's own SOA and NS.
 const PLATFORM_TTL: u32 = 3_600;
 
 /// The zone as it is born: there, but REFUSED to every resolver, with nothing of the tenant's in it.
-pub fn dark_zone(zone: &ZoneName, id: ZoneId, nameservers: &[String], now: OffsetDateTime) -> ZoneCreation {
-    let soa = Soa::initial(nameservers.first().map_or("invalid", String::as_str), zone, birth_serial(now));
+pub fn dark_zone(
+    zone: &ZoneName,
+    id: ZoneId,
+    nameservers: &[String],
+    fences: &[ChangeId],
+    serial: u32,
+) -> ZoneCreation {
+    let soa = Soa::initial(nameservers.first().map_or("invalid", String::as_str), zone, serial);
+    let mut rrsets = vec![
+        ServerRrset {
+            name: zone.fqdn(),
+            record_type: "SOA".into(),
+            ttl: PLATFORM_TTL,
+            records: vec![ServerRecord { content: soa.to_string(), disabled: true }],
+        },
+        protocol::newborn_marker(zone),
+    ];
+    // a PATCH that was cancelled in an earlier zone of this name may still be on its way
+    rrsets.extend(fences.iter().map(|change| protocol::standing_fence(zone, *change)));
     ZoneCreation {
         name: zone.fqdn(),
         kind: "Native",
@@ -34,28 +50,25 @@ pub fn dark_zone(zone: &ZoneName, id: ZoneId, nameservers: &[String], now: Offse
         soa_edit_api: "INCREASE",
         api_rectify: false,
         nameservers: Vec::new(),
-        rrsets: vec![
-            ServerRrset {
-                name: zone.fqdn(),
-                record_type: "SOA".into(),
-                ttl: PLATFORM_TTL,
-                records: vec![ServerRecord { content: soa.to_string(), disabled: true }],
-            },
-            protocol::newborn_marker(zone),
-        ],
+        rrsets,
     }
 }
 
-/// Seconds since 1970: a zone that is made anew under its old name goes on above its old serial.
-fn birth_serial(now: OffsetDateTime) -> u32 {
-    u32::try_from(now.unix_timestamp()).unwrap_or(1)
+/// Seconds since 1970, or above the serial that the last zone of this name ended with: secondaries and caches of the
+/// old one must see the new one as newer.
+pub fn birth_serial(now: OffsetDateTime, retired: Option<u32>) -> u32 {
+    let clock = u32::try_from(now.unix_timestamp()).unwrap_or(1);
+    match retired {
+        Some(retired) if !serial::is_newer(clock, retired) => serial::next(retired),
+        Some(_) | None => clock,
+    }
 }
 
 /// What going live puts beside the tenant's records: the enabled SOA and the platform's nameservers.
-pub fn platform_rrsets(zone: &ZoneName, nameservers: &[String], now: OffsetDateTime) -> Vec<(RrsetKey, Rrset)> {
+pub fn platform_rrsets(zone: &ZoneName, nameservers: &[String], serial: u32) -> Vec<(RrsetKey, Rrset)> {
     let apex = OwnerName::apex(zone);
     let record = |content: String| Record { content, disabled: false };
-    let soa = Soa::initial(nameservers.first().map_or("invalid", String::as_str), zone, birth_serial(now));
+    let soa = Soa::initial(nameservers.first().map_or("invalid", String::as_str), zone, serial);
     let servers = nameservers.iter().map(|name| record(format!("{name}."))).collect();
     vec![
         (
@@ -75,34 +88,6 @@ pub fn switch_soa(content: &ZoneContent, disabled: bool) -> Option<RrsetChange> 
         record.disabled = disabled;
     }
     Some(RrsetChange { key, before: Some(before), after: Some(after) })
-}
-
-/// Makes the dark zone, or finds the one that an earlier attempt left.
-pub async fn ensure_dark(
-    pdns: &Pdns,
-    zone: &ZoneName,
-    id: ZoneId,
-    nameservers: &[String],
-    now: OffsetDateTime,
-) -> Result<ServerZone> {
-    const ATTEMPTS: u32 = 3; // a foreign dark zone is removed once, then ours is made
-    for _ in 0..ATTEMPTS {
-        let created = pdns.create_zone(&dark_zone(zone, id, nameservers, now)).await?;
-        let Some(server) = pdns.zone(zone.as_str(), 0).await? else { continue };
-        if server.account == id.to_string() {
-            return Ok(server);
-        }
-        if created || !is_dark(zone, &server) {
-            tracing::error!(zone = %zone, account = %server.account, "PowerDNS serves a zone of this name that is not ours");
-            return Err(Error::conflict("domain_claimed", "This name is already served here"));
-        }
-        // an orphan of a claim that never went live; our intent holds the name, so nobody is about to use it
-        match pdns.delete_zone(zone.as_str()).await {
-            DeleteAnswer::Gone => {}
-            other => return Err(Error::Upstream(format!("PowerDNS: an orphan zone could not be removed: {other:?}"))),
-        }
-    }
-    Err(Error::Upstream(format!("PowerDNS: the zone {zone} could not be made")))
 }
 
 /// What makes the content of a dark zone the wanted one, in parts that each fit into a PATCH; the SOA in the last.
@@ -135,7 +120,7 @@ pub fn filling(there: &ZoneContent, wanted: &ZoneContent) -> (Vec<Vec<RrsetChang
 }
 
 /// No enabled SOA: served to nobody.
-fn is_dark(zone: &ZoneName, server: &ServerZone) -> bool {
+pub fn is_dark(zone: &ZoneName, server: &ServerZone) -> bool {
     let fqdn = zone.fqdn();
     !server
         .rrsets
@@ -157,7 +142,7 @@ pub enum Sent {
 }
 
 impl Sent {
-    pub fn of(answer: PatchAnswer, change: crate::ids::ChangeId) -> Self {
+    pub fn of(answer: PatchAnswer, change: ChangeId) -> Self {
         match answer {
             PatchAnswer::Applied { new_serial } => Self::Applied { serial: new_serial },
             PatchAnswer::Refused { message, .. } if protocol::names_guard(&message, change) => Self::Unknown(message),

@@ -23,9 +23,12 @@ mod transition;
 #[cfg(all(test, feature = "dev"))]
 mod tests;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use crate::authz::ZoneAccess;
+use futures::FutureExt;
+
+use crate::authz::{Permission, ZoneAccess};
 use crate::clock::Clock;
 use crate::ids::ZoneId;
 use crate::pdns::Pdns;
@@ -78,6 +81,7 @@ impl ZoneWriter {
 
     /// Applies a request's operations, all or none, and answers only from what is committed.
     pub async fn apply(&self, write: ZoneWrite) -> Result<WriteOutcome> {
+        may_write(&write.access)?;
         let zone = write.access.zone().id;
         let (answer, start) = self.inner.queues.push(zone, write)?;
         if start {
@@ -89,7 +93,11 @@ impl ZoneWriter {
     /// Runs batches until nothing waits for this zone.
     async fn work_off(self, zone: ZoneId) {
         while let Some(requests) = self.inner.queues.take(zone) {
-            Batch::new(&self.inner, zone, requests).run().await;
+            // a batch that panics answers its requests with an error and must not hold up those behind it
+            let batch = AssertUnwindSafe(Batch::new(&self.inner, zone, requests).run());
+            if batch.catch_unwind().await.is_err() {
+                tracing::error!(%zone, "a batch panicked");
+            }
         }
     }
 
@@ -102,6 +110,14 @@ impl ZoneWriter {
             self.inner.recovery().run(intent).await;
         }
         Ok(count)
+    }
+}
+
+/// The last line of defence behind the handlers' own decisions: a proof of reading writes nothing.
+fn may_write(access: &ZoneAccess) -> Result<()> {
+    match access.permission() {
+        Permission::RecordsCreate | Permission::RecordsUpdate | Permission::RecordsDelete => Ok(()),
+        other => Err(Error::Internal(format!("a write with a proof of {other} only"))),
     }
 }
 

@@ -88,13 +88,13 @@ fn guarded(zone: &ZoneName, change: ChangeId, marker: &str, changes: &[RrsetChan
 
 /// What the replacements of a PATCH hold, about: names, contents and what JSON puts around them.
 pub fn patch_bytes(changes: &[RrsetChange]) -> usize {
+    changes.iter().map(|change| change.key.name.as_str().len() + rrset_bytes(change.after.as_ref())).sum()
+}
+
+/// One RRset as JSON, about.
+pub fn rrset_bytes(rrset: Option<&Rrset>) -> usize {
     const PER_RECORD: usize = 64;
-    let record = |record: &crate::dns::Record| record.content.len() + PER_RECORD;
-    let rrset = |change: &RrsetChange| {
-        let records: usize = change.after.iter().flat_map(|after| &after.records).map(record).sum();
-        change.key.name.as_str().len() + PER_RECORD + records
-    };
-    changes.iter().map(rrset).sum()
+    PER_RECORD + rrset.map_or(0, |rrset| rrset.records.iter().map(|record| record.content.len() + PER_RECORD).sum())
 }
 
 /// Takes fences down that have done their duty.
@@ -102,10 +102,36 @@ pub fn remove_fences(zone: &ZoneName, fences: &[ChangeId]) -> Vec<RrsetPatch> {
     fences.iter().map(|change| RrsetPatch::delete(guard_name(zone, *change), "TXT")).collect()
 }
 
+/// A fence as a zone is born with it, where its name was fenced before.
+pub fn standing_fence(zone: &ZoneName, change: ChangeId) -> ServerRrset {
+    ServerRrset {
+        name: guard_name(zone, change),
+        record_type: "TXT".into(),
+        ttl: BOOKKEEPING_TTL,
+        records: vec![fence_record()],
+    }
+}
+
+/// Fences in a zone that nobody keeps any more.
+pub fn forgotten_fences(zone: &ZoneName, server: &ServerZone, kept: &[ChangeId]) -> Vec<RrsetPatch> {
+    let prefix = format!("{RESERVED_LABEL}-");
+    let kept: Vec<String> = kept.iter().map(|change| guard_name(zone, *change)).collect();
+    server
+        .rrsets
+        .iter()
+        .filter(|rrset| rrset.record_type == "TXT" && rrset.name.starts_with(&prefix) && !kept.contains(&rrset.name))
+        .filter(|rrset| crate::dns::OwnerName::from_server(&rrset.name).is_reserved(zone))
+        .map(|rrset| RrsetPatch::delete(rrset.name.clone(), "TXT"))
+        .collect()
+}
+
+fn fence_record() -> ServerRecord {
+    ServerRecord { content: "\"cancelled, goes by itself\"".into(), disabled: false }
+}
+
 /// The fence: an enabled TXT where the guard looks. No marker here, it would wipe the evidence.
 pub fn fence(zone: &ZoneName, change: ChangeId) -> Vec<RrsetPatch> {
-    let record = ServerRecord { content: "\"cancelled, goes by itself\"".into(), disabled: false };
-    vec![RrsetPatch::replace(guard_name(zone, change), "TXT", BOOKKEEPING_TTL, vec![record])]
+    vec![RrsetPatch::replace(guard_name(zone, change), "TXT", BOOKKEEPING_TTL, vec![fence_record()])]
 }
 
 /// The probe: waits for the marker's row like every PATCH, must then fail on the fence, and could never commit, since

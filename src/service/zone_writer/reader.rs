@@ -8,6 +8,7 @@ use crate::storage::{record_ids, within, zones};
 
 use super::super::{Error, Result};
 use super::ZoneWriter;
+use super::batch::is_unmoved;
 use super::decide::{RecordView, times};
 use super::ids::IdBook;
 use super::store;
@@ -46,21 +47,29 @@ impl ZoneWriter {
     /// The zone as it stands. Content and ids are read one after the other; a change that lands in between, or is
     /// between PowerDNS and its settle, makes the reader look again.
     pub async fn view(&self, access: &ZoneAccess) -> Result<ZoneView> {
-        const LOOKS: u32 = 20; // under steady writes the last look is good enough: ids may lag by one change
+        const WAITS: u32 = 40; // a change that takes longer is shown as it is: ids may lag by one change
+        const READS: u32 = 4; // under steady writes the last read is good enough
         const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
         let inner = &self.inner;
-        let mut look = 0;
+        let zone = access.zone().id;
+        let (mut waits, mut reads) = (0, 0);
         loop {
-            look += 1;
-            let found = within(zones::for_write(&inner.db, access.zone().id)).await?;
-            let Some((row, _)) = found else { return Err(Error::NotFound("Domain")) };
+            let found = within(zones::for_write(&inner.db, zone)).await?;
+            let Some((row, mark)) = found else { return Err(Error::NotFound("Domain")) };
+            // nobody reads a whole zone while it is about to change
+            if mark.is_some_and(|mark| mark.zone == zone && !mark.overdue) && waits < WAITS {
+                waits += 1;
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            reads += 1;
             let state = store::read(&inner.db, &inner.pdns, &row).await?;
             let ids = within(record_ids::of_zone(&inner.db, row.id)).await?;
-            let after = within(zones::for_write(&inner.db, access.zone().id)).await?;
+            let after = within(zones::for_write(&inner.db, zone)).await?;
             let unmoved = after.is_some_and(|(now, mark)| {
-                now.revision == row.revision && now.status == row.status && mark.is_none_or(|mark| mark.overdue)
+                is_unmoved(&row, &now) && mark.is_none_or(|mark| mark.zone != zone || mark.overdue)
             });
-            if unmoved || look == LOOKS {
+            if unmoved || reads == READS {
                 let serial = state.live.map(|live| live.serial);
                 return Ok(ZoneView { row, serial, content: state.content, ids: IdBook::new(ids) });
             }

@@ -1,10 +1,11 @@
 //! Recovery: settling a change whose writer is gone, slow, or got no clear answer. Take over, fence, probe, read the
 //! marker, settle; every step may be repeated, by anybody, at any time. No assumption about time anywhere.
 
+use crate::dns::serial as serials;
 use crate::ids::ZoneId;
 use crate::pdns::{DeleteAnswer, PatchAnswer};
 use crate::storage::intents::{self, BatchOutcome, Intent};
-use crate::storage::{Db, fences};
+use crate::storage::{Db, fences, within, zones};
 use crate::{clock::Clock, dns::ZoneName, pdns::Pdns};
 
 use super::life;
@@ -38,7 +39,7 @@ pub struct Recovery<'a> {
 impl Recovery<'_> {
     /// Recovers one intent.
     pub async fn run(&self, mut intent: Intent) -> Recovered {
-        match intents::take_over(self.db, &intent).await {
+        match within(intents::take_over(self.db, &intent)).await {
             Ok(true) => intent.epoch += 1,
             Ok(false) => return Recovered::NotOurs,
             Err(error) => return Recovered::Undecided(error.to_string()),
@@ -65,9 +66,14 @@ impl Recovery<'_> {
     async fn settle(&self, intent: &Intent, payload: &Payload, found: Found) -> Recovered {
         let (outcome, serial, recovered) = match found {
             Found::Ran { serial } => (BatchOutcome::Applied, serial, Recovered::Applied),
-            Found::NeverRan => (BatchOutcome::Dropped, None, Recovered::Dropped),
+            Found::NeverRan { serial } => (BatchOutcome::Dropped, serial, Recovered::Dropped),
         };
-        let ending = Ending { outcome, detail: "settled by recovery", serial, drift: false, now: self.clock.now() };
+        let change_serial = match payload.kind {
+            Kind::Edit | Kind::Sweep { .. } => payload.serial.map(serials::next),
+            Kind::GoLive { .. } | Kind::SetStatus { .. } | Kind::Delete => None,
+        };
+        let now = self.clock.now();
+        let ending = Ending { outcome, detail: "settled by recovery", serial, change_serial, drift: false, now };
         match settle(self.db, intent, payload, &ending).await {
             Ok(true) => recovered,
             Ok(false) => Recovered::NotOurs,
@@ -76,12 +82,10 @@ impl Recovery<'_> {
     }
 
     async fn fence_and_look(&self, intent: &Intent, payload: &Payload, zone: &ZoneName) -> Result<Found, String> {
-        let started_at = self.pdns.info().await.map_err(|error| error.to_string())?.started_at;
-        fences::insert(self.db, &intent.zone_name, intent.change, Some(started_at)).await.map_err(|e| e.to_string())?;
         let mut cancelled = false;
         for _ in 0..FENCE_ATTEMPTS {
             if !self.put_fence(intent, payload, zone).await? {
-                return Ok(Found::NeverRan);
+                return Ok(Found::NeverRan { serial: None });
             }
             if self.probe(intent, zone).await? {
                 cancelled = true;
@@ -106,7 +110,7 @@ impl Recovery<'_> {
         }
         let never_ran = matches!(payload.kind, Kind::GoLive { .. }) || marker == payload.previous_marker;
         if never_ran {
-            return Ok(Found::NeverRan);
+            return Ok(Found::NeverRan { serial: Some(server.serial) });
         }
         tracing::error!(zone = %zone, change = %intent.change, ?marker, previous = ?payload.previous_marker,
             "diverged: the marker is neither this change's nor the one before; somebody else wrote to this zone");
@@ -116,11 +120,18 @@ impl Recovery<'_> {
     /// Puts the fence up; false: there is no zone in which the change could have run.
     async fn put_fence(&self, intent: &Intent, payload: &Payload, zone: &ZoneName) -> Result<bool, String> {
         let fence = protocol::fence(zone, intent.change);
+        // noted anew each time: only what comes after this may prove it obsolete
+        let uptime = self.pdns.uptime().await.map_err(|error| error.to_string())?;
+        let noted = within(fences::insert(self.db, &intent.zone_name, intent.change, uptime)).await;
+        noted.map_err(|error| error.to_string())?;
         match self.pdns.patch(zone.as_str(), &fence).await {
             PatchAnswer::Applied { .. } => Ok(true),
             PatchAnswer::Refused { status: 404, .. } if matches!(payload.kind, Kind::GoLive { .. }) => {
                 // a creation is only rolled forward: the zone is made, dark, so that the fence can stand in it
-                let creation = life::dark_zone(zone, intent.zone, self.nameservers, self.clock.now());
+                let fences = within(fences::of_name(self.db, &intent.zone_name)).await.map_err(|e| e.to_string())?;
+                let retired = within(zones::retired_serial(self.db, zone.as_str())).await.map_err(|e| e.to_string())?;
+                let serial = life::birth_serial(self.clock.now(), retired);
+                let creation = life::dark_zone(zone, intent.zone, self.nameservers, &fences, serial);
                 self.pdns.create_zone(&creation).await.map_err(|error| error.to_string())?;
                 match self.pdns.patch(zone.as_str(), &fence).await {
                     PatchAnswer::Applied { .. } => Ok(true),
@@ -145,8 +156,8 @@ impl Recovery<'_> {
 
     /// A DELETE cannot be guarded: it is repeated, and its name rests, since the first may still land.
     async fn delete_again(&self, intent: &Intent, zone: &ZoneName) -> Result<Found, String> {
-        let started_at = self.pdns.info().await.map_err(|error| error.to_string())?.started_at;
-        fences::rest(self.db, &intent.zone_name, Some(started_at)).await.map_err(|error| error.to_string())?;
+        let uptime = self.pdns.uptime().await.map_err(|error| error.to_string())?;
+        within(fences::rest(self.db, &intent.zone_name, uptime)).await.map_err(|error| error.to_string())?;
         let head = self.pdns.zone_head(zone.as_str()).await.map_err(|error| error.to_string())?;
         match head {
             Some(head) if is_own(&head.account, intent.zone) => match self.pdns.delete_zone(zone.as_str()).await {
@@ -161,7 +172,7 @@ impl Recovery<'_> {
 
 enum Found {
     Ran { serial: Option<u32> },
-    NeverRan,
+    NeverRan { serial: Option<u32> },
 }
 
 fn is_own(account: &str, zone: ZoneId) -> bool {

@@ -15,7 +15,10 @@ use super::payload::{Entry, IdRow, Kind, Payload};
 pub struct Ending<'a> {
     pub outcome: BatchOutcome,
     pub detail: &'a str,
+    /// Of the zone now.
     pub serial: Option<u32>,
+    /// The one that the change itself led to, where the zone has moved on since.
+    pub change_serial: Option<u32>,
     pub drift: bool,
     pub now: OffsetDateTime,
 }
@@ -43,8 +46,15 @@ async fn attempt(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_
         return Ok(false);
     }
     intents::note_outcome(&mut tx, intent, ending.outcome, ending.detail, ending.now).await?;
-    if let (BatchOutcome::Applied, Some(row)) = (ending.outcome, row) {
-        apply(&mut tx, &row, intent, payload, ending).await?;
+    match (ending.outcome, row) {
+        (BatchOutcome::Applied, Some(row)) => apply(&mut tx, &row, intent, payload, ending).await?,
+        (BatchOutcome::Dropped, Some(row)) => {
+            // the fence took a step of its own
+            if let Some(serial) = ending.serial.filter(|serial| *serial != 0) {
+                zones::set_serial(&mut tx, row.id, serial).await?;
+            }
+        }
+        (BatchOutcome::Applied | BatchOutcome::Dropped, None) | (BatchOutcome::Refused, _) => {}
     }
     tx.commit().await?;
     Ok(true)
@@ -66,7 +76,7 @@ async fn apply(
         zone: intent.zone,
         tenant: *tenant,
         revision: *revision,
-        serial,
+        serial: ending.change_serial.or(serial),
         now: ending.now,
     };
     history::append(tx, &batch, &new_changes(entries)?).await?;
@@ -94,10 +104,7 @@ async fn apply(
             validations::close_open(tx, intent.zone, "cancelled", ending.now).await.map(|_| ())
         }
         Kind::SetStatus { status } => zones::set_status(tx, row, *status, ending.now).await,
-        Kind::Delete => {
-            fences::delete_all(tx, &intent.zone_name).await?;
-            zones::delete(tx, row).await
-        }
+        Kind::Delete => zones::delete(tx, row).await,
     }
 }
 

@@ -32,11 +32,11 @@ pub async fn read(db: &Db, pdns: &Pdns, row: &ZoneRow) -> Result<ZoneState> {
     }
     let Some(server) = pdns.zone(row.name.as_str(), row.record_count).await? else {
         tracing::error!(zone = %row.name, "an active zone is missing in PowerDNS");
-        return Err(Error::Upstream(format!("PowerDNS does not hold the zone {}", row.name)));
+        return Err(Error::pdns("the zone is missing"));
     };
     if server.account != row.id.to_string() {
         tracing::error!(zone = %row.name, account = %server.account, "PowerDNS holds another zone of this name");
-        return Err(Error::Upstream(format!("PowerDNS holds another zone of the name {}", row.name)));
+        return Err(Error::pdns("another zone has this name"));
     }
     Ok(from_server(&row.name, server))
 }

@@ -42,7 +42,7 @@ impl World {
     fn pdns(&self) -> Pdns {
         let api_key = SecretString::from(self.servers.pdns_api_key().to_owned());
         let config = PdnsConfig { api_url: self.servers.pdns_api_url(), api_key };
-        Pdns::new(&config, Clock::system()).expect("client")
+        Pdns::new(&config).expect("client")
     }
 
     /// A replica: its queue and its calls in flight are its own.
@@ -142,8 +142,8 @@ async fn intend(world: &World, inner: &Inner, access: &ZoneAccess, name: &str) -
         ids_put: Vec::new(),
         record_count: row.record_count + 1,
     };
-    let intent = inner.intend(&row, change, &payload).await.expect("database").expect("lock");
-    (intent, payload, changes)
+    let held = inner.intend(&row, change, &payload).await.expect("database").expect("lock");
+    (held.intent, payload, changes)
 }
 
 async fn records_of(writer: &ZoneWriter, access: &ZoneAccess) -> Vec<String> {
@@ -328,5 +328,92 @@ async fn a_claim_larger_than_one_patch_goes_live_whole() {
     let server = world.pdns().zone("large.test", 45).await.expect("answer").expect("zone");
     assert_eq!(server.rrsets.iter().filter(|rrset| rrset.name.starts_with('t')).count(), 45);
     assert_eq!(world.row(&access).await.status, ZoneStatus::Active);
+    world.servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_patch_stays_cancelled_in_the_next_zone_of_that_name() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.live(&writer, "again.test").await;
+    let (intent, _, changes) = intend(&world, &writer.inner, &access, "www.again.test").await;
+    assert_eq!(writer.inner.recovery().run(intent.clone()).await, Recovered::Dropped);
+    writer.set_status(departure(access), ZoneStatus::Inactive).await.expect("withdrawn");
+    writer.delete(departure(access)).await.expect("deleted");
+    // the name is had by the next one, and only now the PATCH of before comes through
+    let access = world.live(&writer, "again.test").await;
+    let zone = ZoneName::trusted("again.test".into());
+    let answer = world.pdns().patch("again.test", &protocol::write(&zone, intent.change, &changes)).await;
+    assert!(matches!(Sent::of(answer, intent.change), Sent::Unknown(_)), "refused by the fence");
+    assert!(!records_of(&writer, &access).await.iter().any(|record| record.starts_with("www.")));
+    world.servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_had_again_goes_on_above_its_old_serial() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.live(&writer, "serial.test").await;
+    for n in 0..30 {
+        let name = format!("h{n}.serial.test");
+        writer.apply(addition(access, &name, RecordType::A, "192.0.2.1")).await.expect("accepted");
+    }
+    let old = world.row(&access).await.serial.expect("serial");
+    writer.set_status(departure(access), ZoneStatus::Inactive).await.expect("withdrawn");
+    writer.delete(departure(access)).await.expect("deleted");
+    let access = world.live(&writer, "serial.test").await;
+    let new = world.row(&access).await.serial.expect("serial");
+    assert!(crate::dns::serial::is_newer(new, old), "{old} then {new}");
+    world.servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_staged_name_without_its_parents_goes_live_with_empty_non_terminals() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.claim("deep.test").await;
+    let service = addition(access, "_sip._tcp.deep.test", RecordType::Srv, "10 20 5060 deep.test.");
+    writer.apply(service).await.expect("staged");
+    writer.go_live(going_live(access)).await.expect("goes live");
+    // PowerDNS keeps an empty non-terminal as a row without a type
+    let url = world.servers.pdns_database_url();
+    let pool = sqlx::MySqlPool::connect(&url).await.expect("PowerDNS's database");
+    let sql = "SELECT COUNT(*) FROM records WHERE name = '_tcp.deep.test' AND type IS NULL";
+    let rows: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.expect("count");
+    assert_eq!(rows, 1);
+    assert!(!world.pdns().zone_head("deep.test").await.expect("answer").expect("zone").api_rectify);
+    world.servers.stop().await;
+}
+
+#[tokio::test]
+async fn two_sweeps_at_once_leave_no_zone_stuck() {
+    let world = World::start().await;
+    let (first, second) = (world.writer(), world.writer());
+    let access = world.live(&first, "swept.test").await;
+    let row = world.row(&access).await;
+    let payload = |marker: Option<String>| Payload {
+        kind: Kind::Sweep { fences: Vec::new() },
+        tenant: row.tenant,
+        revision: row.revision,
+        serial: row.serial,
+        previous_marker: marker,
+        rectify: false,
+        entries: Vec::new(),
+        audit: Vec::new(),
+        ids_removed: Vec::new(),
+        ids_put: Vec::new(),
+        record_count: row.record_count,
+    };
+    let state = store::read(&world.db, &first.inner.pdns, &row).await.expect("content");
+    let marker = state.live.expect("live").marker;
+    let held =
+        first.inner.intend(&row, ChangeId::new(), &payload(marker.clone())).await.expect("database").expect("lock");
+    let zone = ZoneName::trusted("swept.test".into());
+    let sent = first.inner.send(&row, &held, &protocol::write(&zone, held.intent.change, &[]), false).await;
+    let finished = first.inner.finish(&row, &held.intent, &payload(marker.clone()), sent).await;
+    assert!(matches!(finished, Finished::Applied));
+    // the second read before the first settled: what it read is gone, so it must not get the lock
+    let stale = second.inner.intend(&row, ChangeId::new(), &payload(marker)).await.expect("database");
+    assert!(stale.is_none());
     world.servers.stop().await;
 }
