@@ -6,6 +6,8 @@ CREATE TABLE user_groups (
     description TEXT NOT NULL,
     group_type VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     status VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    -- when ScaiKey made the newest statement that was taken into this row: older ones are ignored
+    stated_at DATETIME(6) NOT NULL,
     created_at DATETIME(6) NOT NULL,
     updated_at DATETIME(6) NOT NULL,
     UNIQUE KEY user_groups_scaikey_id (scaikey_id),

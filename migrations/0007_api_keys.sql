@@ -18,5 +18,6 @@ CREATE TABLE api_keys (
     created_at DATETIME(6) NOT NULL,
     updated_at DATETIME(6) NOT NULL,
     UNIQUE KEY api_keys_secret_hash (secret_hash),
-    KEY api_keys_tenant (tenant_id, name, id)
+    KEY api_keys_tenant (tenant_id, name, id),
+    KEY api_keys_source (permission_source_id, name, id)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4

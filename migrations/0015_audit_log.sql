@@ -19,5 +19,6 @@ CREATE TABLE audit_log (
     UNIQUE KEY audit_log_batch (batch_id, ordinal),
     KEY audit_log_tenant (tenant_id, id),
     KEY audit_log_resource (resource_id, id),
-    KEY audit_log_action (action, id)
+    KEY audit_log_action (action, id),
+    KEY audit_log_actor (actor_id, id)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4

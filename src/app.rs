@@ -26,7 +26,6 @@ pub async fn run_api(config: Config) -> Result<(), AppError> {
     let services = Arc::new(Services::new(Arc::new(config), Clock::system())?);
     let listener = TcpListener::bind(address).await.map_err(|source| AppError::Bind { address, source })?;
     tracing::info!(%address, "api listens");
-    services.identity.start_background();
     let router = http::router(services.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, router).with_graceful_shutdown(shutdown::requested());
     tokio::select! {

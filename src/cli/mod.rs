@@ -4,6 +4,8 @@
 mod dev;
 mod doctor;
 mod exit;
+mod keys;
+mod sync;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,6 +42,10 @@ enum Command {
     Migrate,
     /// Check every dependency and say what to do
     Doctor,
+    /// Pull partners, tenants, users, groups and memberships from ScaiKey
+    Sync(sync::SyncArgs),
+    /// Make API keys from the operator's side
+    Keys(keys::KeysArgs),
     /// Run the whole product on loopback, for development
     #[cfg(feature = "dev")]
     Dev(dev::DevArgs),
@@ -52,6 +58,8 @@ pub async fn run() -> ExitCode {
         Command::Worker => Box::pin(worker()).await,
         Command::Migrate => Box::pin(migrate()).await,
         Command::Doctor => Box::pin(doctor::run()).await,
+        Command::Sync(args) => Box::pin(sync::run(args)).await,
+        Command::Keys(args) => Box::pin(keys::run(args)).await,
         #[cfg(feature = "dev")]
         Command::Dev(args) => Box::pin(dev::run(args)).await,
     };

@@ -53,9 +53,12 @@ pub struct SchemaDetail {
     pub kind: String,
 }
 
-/// A failure on its way out of a handler.
+/// A failure on its way out of a handler; boxed, since successes are what is passed around.
 #[derive(Debug)]
-pub struct ApiError {
+pub struct ApiError(Box<Failure>);
+
+#[derive(Debug)]
+struct Failure {
     status: StatusCode,
     code: &'static str,
     detail: ErrorDetail,
@@ -64,11 +67,29 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Failure::text(status, code, message).into()
+    }
+}
+
+impl Failure {
+    fn text(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, detail: ErrorDetail::Text(message.into()), retry_after: None }
     }
 }
 
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        Self(Box::new(failure))
+    }
+}
+
 impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid { message, field, code } => Self {
@@ -83,9 +104,9 @@ impl From<Error> for ApiError {
                 detail: ErrorDetail::Schema(problems.into_iter().map(schema_detail).collect()),
                 retry_after: None,
             },
-            Error::Unauthenticated(message) => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", message),
-            Error::Forbidden { message, code } => Self::new(StatusCode::FORBIDDEN, code, message),
-            Error::NotFound(what) => Self::new(StatusCode::NOT_FOUND, "not_found", format!("{what} not found")),
+            Error::Unauthenticated(message) => Self::text(StatusCode::UNAUTHORIZED, "unauthenticated", message),
+            Error::Forbidden { message, code } => Self::text(StatusCode::FORBIDDEN, code, message),
+            Error::NotFound(what) => Self::text(StatusCode::NOT_FOUND, "not_found", format!("{what} not found")),
             Error::Conflict { message, code, field, conflicts } => Self {
                 status: StatusCode::CONFLICT,
                 code,
@@ -94,11 +115,11 @@ impl From<Error> for ApiError {
             },
             Error::Upstream(message) => {
                 tracing::warn!(%message, "upstream failed");
-                Self::new(StatusCode::BAD_GATEWAY, "upstream_unavailable", message)
+                Self::text(StatusCode::BAD_GATEWAY, "upstream_unavailable", message)
             }
             Error::Unavailable { message, retry_after } => Self {
                 retry_after: Some(retry_after),
-                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+                ..Self::text(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             },
             Error::OutcomeUnknown(change) => Self {
                 status: StatusCode::GATEWAY_TIMEOUT,
@@ -113,7 +134,7 @@ impl From<Error> for ApiError {
             },
             Error::Internal(message) => {
                 tracing::error!(%message, "internal error");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal error")
+                Self::text(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal error")
             }
         }
     }
@@ -134,7 +155,7 @@ fn schema_detail(problem: SchemaProblem) -> SchemaDetail {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, code, detail, retry_after } = self;
+        let Failure { status, code, detail, retry_after } = *self.0;
         let body = ErrorBody { detail, code: code.to_owned(), request_id: request_id::current() };
         let mut response = (status, Json(body)).into_response();
         if let Some(seconds) = retry_after {

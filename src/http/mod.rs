@@ -1,5 +1,8 @@
 //! The HTTP edge: the only place (beside `dev/`) that knows axum, status codes and wire names.
 
+mod api_keys;
+mod audit_logs;
+mod auth;
 mod domains;
 mod error;
 mod extract;

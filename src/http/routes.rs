@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 
 use crate::service::Services;
 
-use super::{domains, health, records, validation};
+use super::{api_keys, audit_logs, auth, domains, health, records, validation};
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
@@ -21,4 +21,13 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(records::list, records::create))
         .routes(routes!(records::check))
         .routes(routes!(records::get, records::update, records::delete))
+        .routes(routes!(auth::auth_me))
+        .routes(routes!(auth::me))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::get, api_keys::update, api_keys::delete))
+        .routes(routes!(api_keys::regenerate))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(api_keys::activate))
+        .routes(routes!(audit_logs::list))
+        .routes(routes!(audit_logs::get))
 }

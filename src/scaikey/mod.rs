@@ -1,1 +1,27 @@
-//! scaikey
+//! ScaiKey, the identity provider: discovery, signing keys, access tokens, the admin API. Typed calls with time-outs
+//! and bounds; what is learnt here is stored and decided upon elsewhere.
+//!
+//! *Architecture invariant:* nothing here touches the database, and no token, secret or key is ever logged.
+
+mod admin;
+mod http;
+mod jwks;
+mod provider;
+mod token;
+
+pub use admin::{AdminApi, Member, PartnerStatement, TenantStatement, UserGroupStatement, UserStatement};
+pub use provider::{Discovery, ScaiKey};
+pub use token::{AccessToken, Issuer, TokenError};
+
+/// Why a call to ScaiKey came to nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ScaiKeyError {
+    /// No answer, or none in time.
+    #[error("scaikey cannot be reached at {url}: {reason}")]
+    Unreachable { url: String, reason: String },
+    #[error("scaikey answered {status} at {url}")]
+    Status { url: String, status: u16 },
+    /// An answer that is not of the documented form.
+    #[error("scaikey answered nonsense at {url}: {reason}")]
+    Malformed { url: String, reason: String },
+}

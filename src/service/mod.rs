@@ -1,6 +1,8 @@
 //! The use cases, transport-free: authorize, load, decide, write, record.
 
+pub mod api_keys;
 pub mod audit;
+pub mod audit_log;
 mod context;
 mod error;
 pub mod identity;
@@ -8,6 +10,7 @@ mod page;
 pub mod readiness;
 pub mod records;
 mod services;
+pub mod sync;
 pub mod validation;
 pub mod zone_writer;
 pub mod zones;

@@ -7,9 +7,8 @@ use secrecy::ExposeSecret;
 
 use crate::config::Config;
 use crate::pdns::Pdns;
+use crate::scaikey::ScaiKey;
 use crate::storage::{Db, health};
-
-use super::identity::Identity;
 
 /// One check may take this long; probes of load balancers give up soon after.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(2_500);
@@ -38,13 +37,13 @@ pub struct Readiness {
     db: Db,
     pdns: Pdns,
     redis: redis::Client,
-    identity: Identity,
+    scaikey: ScaiKey,
 }
 
 impl Readiness {
-    pub fn new(config: &Config, db: Db, pdns: Pdns, identity: Identity) -> Result<Self, redis::RedisError> {
+    pub fn new(config: &Config, db: Db, pdns: Pdns, scaikey: ScaiKey) -> Result<Self, redis::RedisError> {
         let redis = redis::Client::open(config.redis.url.expose_secret())?;
-        Ok(Self { db, pdns, redis, identity })
+        Ok(Self { db, pdns, redis, scaikey })
     }
 
     /// Looks at everything at once.
@@ -91,7 +90,7 @@ impl Readiness {
     }
 
     async fn scaikey_jwks(&self) -> Check {
-        bounded(self.identity.check_signing_keys()).await
+        bounded(async { self.scaikey.check_signing_keys().await.map_err(|error| error.to_string()) }).await
     }
 }
 

@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::pdns::{Pdns, PdnsError};
 use crate::resolve::{Resolve, ResolveSettings};
+use crate::scaikey::{ScaiKey, ScaiKeyError};
 use crate::storage::{Db, StorageError};
 
 use super::identity::Identity;
@@ -19,6 +20,7 @@ pub struct Services {
     pub db: Db,
     pub pdns: Pdns,
     pub resolve: Resolve,
+    pub scaikey: ScaiKey,
     pub identity: Identity,
     pub writer: ZoneWriter,
     pub readiness: Readiness,
@@ -31,6 +33,8 @@ pub enum StartError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Pdns(#[from] PdnsError),
+    #[error(transparent)]
+    ScaiKey(#[from] ScaiKeyError),
     #[error("REDIS_URL: {0}")]
     Redis(#[from] redis::RedisError),
 }
@@ -45,9 +49,10 @@ impl Services {
             authoritative_port: config.validation.authoritative_port,
             allow_private_nameservers: config.validation.allow_private_nameservers,
         });
-        let identity = Identity::new(&config, clock.clone(), db.clone());
+        let scaikey = ScaiKey::new(&config.scaikey, clock.clone())?;
+        let identity = Identity::new(&config, clock.clone(), db.clone(), scaikey.clone());
         let writer = ZoneWriter::new(db.clone(), pdns.clone(), clock.clone(), config.nameservers.clone());
-        let readiness = Readiness::new(&config, db.clone(), pdns.clone(), identity.clone())?;
-        Ok(Self { config, clock, db, pdns, resolve, identity, writer, readiness })
+        let readiness = Readiness::new(&config, db.clone(), pdns.clone(), scaikey.clone())?;
+        Ok(Self { config, clock, db, pdns, resolve, scaikey, identity, writer, readiness })
     }
 }

@@ -3,7 +3,10 @@
 //!
 //! Sessions are READ COMMITTED; what must hold across statements is locked with `FOR UPDATE` at its place.
 
+pub mod api_keys;
 pub mod audit;
+pub mod audit_log;
+pub mod directory;
 mod error;
 pub mod fences;
 pub mod health;
@@ -11,6 +14,8 @@ pub mod history;
 pub mod intents;
 pub mod record_ids;
 pub mod staged;
+#[cfg(test)]
+pub mod testing;
 pub mod validations;
 pub mod zones;
 

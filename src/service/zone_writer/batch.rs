@@ -424,7 +424,7 @@ impl Inner {
         if payload.rectify != left_on
             && let Err(error) = self.pdns.set_api_rectify(zone, payload.rectify).await
         {
-            return Sent::NotSent(error.to_string());
+            return Sent::Unsent(error.to_string());
         }
         let patch = protocol::write(&row.name, intent.change, changes);
         let answer = self.pdns.patch(zone, &patch).await;
@@ -461,7 +461,7 @@ impl Inner {
                     other => other,
                 }
             }
-            Sent::NotSent(why) => {
+            Sent::Unsent(why) => {
                 match self.settle_known(intent, payload, BatchOutcome::Dropped, None, false, &why).await {
                     Finished::Applied => Finished::Failed(Error::Upstream(format!("PowerDNS: {why}"))),
                     other => other,

@@ -115,13 +115,14 @@ fn is_dark(zone: &ZoneName, server: &ServerZone) -> bool {
 }
 
 /// How a PATCH's answer reads to the writer.
+#[derive(Debug)]
 pub enum Sent {
     Applied {
         serial: Option<u32>,
     },
     /// Nothing ran.
     Refused(String),
-    NotSent(String),
+    Unsent(String),
     /// It may have run: recovery decides.
     Unknown(String),
 }
@@ -132,7 +133,7 @@ impl Sent {
             PatchAnswer::Applied { new_serial } => Self::Applied { serial: new_serial },
             PatchAnswer::Refused { message, .. } if protocol::names_guard(&message, change) => Self::Unknown(message),
             PatchAnswer::Refused { status, message } => Self::Refused(format!("{status}: {message}")),
-            PatchAnswer::NotSent(why) => Self::NotSent(why),
+            PatchAnswer::NotSent(why) => Self::Unsent(why),
             PatchAnswer::Unknown(why) => Self::Unknown(why),
         }
     }

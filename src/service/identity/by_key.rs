@@ -1,0 +1,86 @@
+//! The caller behind an API key: what its owner holds at this moment, in the key's tenant, narrowed by its scopes.
+
+use std::net::IpAddr;
+
+use time::OffsetDateTime;
+
+use crate::authz::{Actor, Caller, PermissionSet};
+use crate::storage::api_keys::{ApiKeyRow, PresentedKey};
+use crate::storage::directory::HolderKind;
+use crate::storage::{self, api_keys};
+
+use super::super::{Error, Result};
+use super::rights::{admin_role, check_standing, check_tenant, key_assignments_in, reaches};
+use super::{Inner, secret};
+
+pub(super) async fn caller(identity: &Inner, secret: &str, from: Option<IpAddr>) -> Result<Caller> {
+    let presented = find(identity, secret).await?.ok_or_else(|| refused("API key is invalid"))?;
+    let now = identity.clock.now();
+    check(&presented, from, now)?;
+    let caller = caller_of(&presented)?;
+    identity.uses.count(&caller, from, now);
+    Ok(caller)
+}
+
+async fn find(identity: &Inner, secret: &str) -> Result<Option<PresentedKey>> {
+    if !secret::is_well_formed(secret) {
+        return Ok(None);
+    }
+    let look = async {
+        for hash in identity.peppers.hashes(secret) {
+            if let Some(found) = api_keys::by_secret(&identity.db, &hash).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    };
+    Ok(storage::within(look).await?)
+}
+
+/// Whether the key may be used at all, from here and now.
+fn check(presented: &PresentedKey, from: Option<IpAddr>, now: OffsetDateTime) -> Result<()> {
+    let PresentedKey { key, tenant, owner } = presented;
+    if key.revoked {
+        return Err(refused("API key is revoked"));
+    }
+    if key.expires_at.is_some_and(|at| at <= now) {
+        return Err(refused("API key has expired"));
+    }
+    if !is_allowed_from(key, from) {
+        let message = "API key cannot be used from this address".into();
+        return Err(Error::Forbidden { message, code: "address_not_allowed" });
+    }
+    check_standing(owner)?;
+    check_tenant(tenant)?;
+    if !reaches(&owner.home, admin_role(owner), tenant) {
+        let message = "The owner of the API key may no longer act in its tenant".into();
+        return Err(Error::Forbidden { message, code: "owner_out_of_reach" });
+    }
+    Ok(())
+}
+
+/// An empty list allows every address; an address that is not known is in no list.
+fn is_allowed_from(key: &ApiKeyRow, from: Option<IpAddr>) -> bool {
+    key.ip_whitelist.is_empty()
+        || from.is_some_and(|address| key.ip_whitelist.iter().any(|allowed| allowed.network.contains(&address)))
+}
+
+fn caller_of(presented: &PresentedKey) -> Result<Caller> {
+    let PresentedKey { key, tenant, owner } = presented;
+    let scopes = key.scopes.as_ref().map(|scopes| PermissionSet::parse(scopes.iter().map(String::as_str)));
+    let scopes = scopes.transpose().map_err(|error| Error::Internal(format!("stored scope of {}: {error}", key.id)))?;
+    let email = match &owner.kind {
+        HolderKind::User(user) => Some(user.email.clone()),
+        HolderKind::Group(_) => None,
+    };
+    Ok(Caller {
+        actor: Actor::ApiKey { id: key.id, name: key.name.clone(), owner: key.source_scaikey_id.clone(), email },
+        tenant: tenant.id,
+        assignments: key_assignments_in(owner, tenant),
+        scopes,
+    })
+}
+
+fn refused(message: &str) -> Error {
+    Error::Unauthenticated(message.to_owned())
+}

@@ -1,0 +1,94 @@
+//! What `/me/` shows: who the caller is and what it holds in the tenant acted in.
+
+use crate::authz::{Actor, Assignment, AssignmentScope, Caller, Permission, Visibility};
+use crate::ids::{ApiKeyId, TenantId};
+use crate::storage::api_keys::Source;
+use crate::storage::directory::{self, HolderKind, Reference};
+use crate::storage::{self, Db, api_keys};
+use crate::tenancy::Standing;
+
+use super::super::{Error, Result};
+
+/// The caller, to show.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// ScaiKey's id of the user; for a key, of its owner.
+    pub id: String,
+    /// A group has none.
+    pub email: Option<String>,
+    pub name: String,
+    /// The tenant acted in.
+    pub tenant: TenantId,
+    pub status: Standing,
+    pub is_platform_admin: bool,
+    pub is_tenant_admin: bool,
+    pub roles: Vec<HeldRole>,
+    /// Held in the tenant acted in as a whole.
+    pub permissions: Vec<Permission>,
+    pub api_key: Option<KeyProfile>,
+}
+
+#[derive(Clone, Debug)]
+pub struct HeldRole {
+    pub role: &'static str,
+    /// `platform`, `tenant` or `domain`
+    pub scope: &'static str,
+    pub scope_id: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct KeyProfile {
+    pub id: ApiKeyId,
+    pub name: String,
+}
+
+pub(super) async fn profile(db: &Db, caller: &Caller) -> Result<Profile> {
+    let (id, email, name, api_key) = match &caller.actor {
+        Actor::User { id: _, scaikey_id, email, name } => (scaikey_id.clone(), Some(email.clone()), name.clone(), None),
+        Actor::ApiKey { id, name, owner, email } => {
+            let shown = owner_name(db, caller, *id).await?;
+            (owner.clone(), email.clone(), shown, Some(KeyProfile { id: *id, name: name.clone() }))
+        }
+        Actor::System { name } => return Err(Error::Internal(format!("{name} has no profile"))),
+    };
+    Ok(Profile {
+        id,
+        email: email.filter(|email| !email.is_empty()),
+        name,
+        tenant: caller.tenant,
+        // whoever is not does not come here
+        status: Standing::Active,
+        is_platform_admin: caller.is_platform_admin(),
+        is_tenant_admin: caller.is_tenant_admin(),
+        roles: caller.assignments.iter().map(held_role).collect(),
+        permissions: caller.tenant_permissions().iter().collect(),
+        api_key,
+    })
+}
+
+async fn owner_name(db: &Db, caller: &Caller, key: ApiKeyId) -> Result<String> {
+    let look = async {
+        let Some(key) = api_keys::find(db, &Visibility::of_lookup(caller), key).await? else { return Ok(None) };
+        let everywhere = Visibility::system();
+        match key.source {
+            Source::User(id) => directory::user(db, &everywhere, &Reference::Ours(id)).await,
+            Source::Group(id) => directory::group(db, &everywhere, &Reference::Ours(id)).await,
+        }
+    };
+    // revoked or removed since the credentials were checked
+    let owner = storage::within(look).await?.ok_or_else(|| Error::Unauthenticated("API key is invalid".into()))?;
+    Ok(match owner.kind {
+        HolderKind::User(user) => user.name,
+        HolderKind::Group(group) => group.name,
+    })
+}
+
+fn held_role(assignment: &Assignment) -> HeldRole {
+    let Assignment { role, scope } = assignment;
+    let (scope, scope_id) = match scope {
+        AssignmentScope::Platform => ("platform", None),
+        AssignmentScope::Tenant(id) => ("tenant", Some(id.to_string())),
+        AssignmentScope::Zone(id) => ("domain", Some(id.to_string())),
+    };
+    HeldRole { role: role.as_str(), scope, scope_id }
+}

@@ -1,0 +1,175 @@
+//! Who may hold rights: a user or a group, with its tenant, the groups it is in (nested ones included) and the roles
+//! that any of them hold. One query, so that a request costs one round trip.
+
+use serde::Deserialize;
+use sqlx::Row;
+use sqlx::mysql::MySqlRow;
+use uuid::Uuid;
+
+use crate::authz::Visibility;
+use crate::ids::{GroupId, TenantId, UserId};
+
+use super::super::{Db, Result, StorageError};
+use super::{GroupRow, Reference, TenantRow, UserRow, group_row, tenant_row, user_row};
+
+/// A user or a group and all that its rights follow from.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    pub kind: HolderKind,
+    /// The tenant it belongs to.
+    pub home: TenantRow,
+    /// The active groups it is in, directly or not; a group is in itself.
+    pub groups: Vec<GroupId>,
+    pub assignments: Vec<StoredAssignment>,
+}
+
+#[derive(Clone, Debug)]
+pub enum HolderKind {
+    User(UserRow),
+    Group(GroupRow),
+}
+
+/// A row of `role_assignments`; names are read by the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAssignment {
+    pub tenant: TenantId,
+    pub role: String,
+    pub scope: String,
+    pub scope_id: Option<Uuid>,
+}
+
+/// The user of this id at ScaiKey. For credentials: who it is, not what may be seen.
+pub async fn user_by_scaikey_id(db: &Db, scaikey_id: &str) -> Result<Option<Holder>> {
+    const QUERY: &str = holder_query!("SELECT 'user' AS kind, id FROM users WHERE scaikey_id = ?", "", "");
+    let row = sqlx::query(QUERY).bind(scaikey_id).fetch_optional(db.pool()).await?;
+    row.map(|row| HolderRow(&row).read()).transpose()
+}
+
+/// The user of this id, if its tenant is visible.
+pub async fn user(db: &Db, visible: &Visibility, reference: &Reference<UserId>) -> Result<Option<Holder>> {
+    const BY_ID: &str = holder_query!("SELECT 'user' AS kind, id FROM users WHERE id = ?", "", "");
+    let holder = match reference {
+        Reference::Ours(id) => {
+            let row = sqlx::query(BY_ID).bind(id.0).fetch_optional(db.pool()).await?;
+            row.map(|row| HolderRow(&row).read()).transpose()?
+        }
+        Reference::ScaiKey(id) => user_by_scaikey_id(db, id).await?,
+    };
+    Ok(holder.filter(|holder| is_visible(holder, visible)))
+}
+
+/// The group of this id, if its tenant is visible.
+pub async fn group(db: &Db, visible: &Visibility, reference: &Reference<GroupId>) -> Result<Option<Holder>> {
+    const BY_ID: &str = holder_query!("SELECT 'group' AS kind, id FROM user_groups WHERE id = ?", "", "");
+    const BY_SCAIKEY_ID: &str =
+        holder_query!("SELECT 'group' AS kind, id FROM user_groups WHERE scaikey_id = ?", "", "");
+    let query = match reference {
+        Reference::Ours(id) => sqlx::query(BY_ID).bind(id.0),
+        Reference::ScaiKey(id) => sqlx::query(BY_SCAIKEY_ID).bind(id),
+    };
+    let row = query.fetch_optional(db.pool()).await?;
+    let holder = row.map(|row| HolderRow(&row).read()).transpose()?;
+    Ok(holder.filter(|holder| is_visible(holder, visible)))
+}
+
+/// ScaiKey's ids of the users with this address, two at most: enough to see that it is not one. For the operator.
+pub async fn users_by_email(db: &Db, email: &str) -> Result<Vec<String>> {
+    const QUERY: &str = "SELECT scaikey_id FROM users WHERE email = ? AND status <> 'inactive' ORDER BY id LIMIT 2";
+    Ok(sqlx::query_scalar(QUERY).bind(email).fetch_all(db.pool()).await?)
+}
+
+fn is_visible(holder: &Holder, visible: &Visibility) -> bool {
+    visible.tenant().is_none_or(|tenant| tenant == holder.home.id)
+}
+
+/// The query for a holder. `$who` selects `kind` and `id` of one; more columns and joins may be added to the answer.
+/// A group that is not active gives nothing, nor does what lies behind it; a group of another tenant never does.
+macro_rules! holder_query {
+    ($who:literal, $columns:expr, $joins:literal) => {
+        concat!(
+            "WITH RECURSIVE who AS (",
+            $who,
+            "), reach (id) AS ( \
+             SELECT g.id FROM who w JOIN users u ON u.id = w.id \
+             JOIN group_members m ON m.member_type = 'user' AND m.member_id = w.id \
+             JOIN user_groups g ON g.id = m.group_id AND g.status = 'active' AND g.tenant_id = u.tenant_id \
+             WHERE w.kind = 'user' \
+             UNION SELECT g.id FROM who w JOIN user_groups g ON g.id = w.id AND g.status = 'active' \
+             WHERE w.kind = 'group' \
+             UNION SELECT g.id FROM reach r JOIN user_groups inner_group ON inner_group.id = r.id \
+             JOIN group_members m ON m.member_type = 'group' AND m.member_id = r.id \
+             JOIN user_groups g ON g.id = m.group_id AND g.status = 'active' \
+             AND g.tenant_id = inner_group.tenant_id) \
+             SELECT u.id AS u_id, u.scaikey_id AS u_scaikey_id, u.tenant_id AS u_tenant_id, u.email AS u_email, \
+             u.name AS u_name, u.status AS u_status, u.admin_role AS u_admin_role, u.stated_at AS u_stated_at, \
+             u.admin_role_stated_at AS u_admin_role_stated_at, u.created_at AS u_created_at, \
+             u.updated_at AS u_updated_at, g.id AS g_id, g.scaikey_id AS g_scaikey_id, g.tenant_id AS g_tenant_id, \
+             g.name AS g_name, g.description AS g_description, g.group_type AS g_group_type, g.status AS g_status, \
+             g.stated_at AS g_stated_at, g.created_at AS g_created_at, g.updated_at AS g_updated_at, \
+             t.id AS t_id, t.scaikey_id AS t_scaikey_id, t.partner_id AS t_partner_id, t.name AS t_name, \
+             t.slug AS t_slug, t.status AS t_status, t.settings AS t_settings, t.stated_at AS t_stated_at, \
+             t.created_at AS t_created_at, t.updated_at AS t_updated_at, p.status AS p_status, \
+             (SELECT JSON_ARRAYAGG(HEX(r.id)) FROM reach r) AS reached, \
+             (SELECT JSON_ARRAYAGG(JSON_OBJECT('tenant', HEX(a.tenant_id), 'role', a.role, 'scope', a.scope, \
+             'scope_id', HEX(a.scope_id))) FROM role_assignments a \
+             WHERE (a.assignee_type = 'user' AND a.assignee_id = u.id) \
+             OR (a.assignee_type = 'group' AND a.assignee_id IN (SELECT r.id FROM reach r))) AS assignments",
+            $columns,
+            " FROM who w LEFT JOIN users u ON w.kind = 'user' AND u.id = w.id \
+             LEFT JOIN user_groups g ON w.kind = 'group' AND g.id = w.id \
+             JOIN tenants t ON t.id = COALESCE(u.tenant_id, g.tenant_id) \
+             LEFT JOIN partners p ON p.id = t.partner_id",
+            $joins
+        )
+    };
+}
+pub(in crate::storage) use holder_query;
+
+/// An answer of [`holder_query`].
+pub(in crate::storage) struct HolderRow<'a>(pub &'a MySqlRow);
+
+impl HolderRow<'_> {
+    pub fn read(self) -> Result<Holder> {
+        #[derive(Deserialize)]
+        struct AssignmentJson {
+            tenant: HexId,
+            role: String,
+            scope: String,
+            scope_id: Option<HexId>,
+        }
+        let Self(row) = self;
+        let is_user = row.try_get::<Option<Uuid>, _>("u_id")?.is_some();
+        let kind = if is_user { HolderKind::User(user_row(row)?) } else { HolderKind::Group(group_row(row)?) };
+        let groups: Vec<HexId> = aggregated(row, "reached")?;
+        let assignments: Vec<AssignmentJson> = aggregated(row, "assignments")?;
+        let stored = |AssignmentJson { tenant, role, scope, scope_id }| StoredAssignment {
+            tenant: TenantId(tenant.0),
+            role,
+            scope,
+            scope_id: scope_id.map(|HexId(id)| id),
+        };
+        Ok(Holder {
+            kind,
+            home: tenant_row(row)?,
+            groups: groups.into_iter().map(|HexId(id)| GroupId(id)).collect(),
+            assignments: assignments.into_iter().map(stored).collect(),
+        })
+    }
+}
+
+/// An id as `HEX()` writes it.
+struct HexId(Uuid);
+
+impl<'de> Deserialize<'de> for HexId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Uuid::try_parse(&text).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Reads `JSON_ARRAYAGG`: NULL where there was nothing to aggregate.
+fn aggregated<T: for<'de> Deserialize<'de>>(row: &MySqlRow, column: &str) -> Result<Vec<T>> {
+    let Some(text) = row.try_get_unchecked::<Option<String>, _>(column)? else { return Ok(Vec::new()) };
+    serde_json::from_str(&text)
+        .map_err(|error| StorageError::Corrupt(format!("column {column} does not read: {error}")))
+}
