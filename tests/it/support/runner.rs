@@ -63,6 +63,7 @@ pub fn run(trials: Trials) -> ExitCode {
     if arguments.list || trials.is_empty() {
         return libtest_mimic::run(&arguments, trials).exit_code();
     }
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let reaper = Reaper::start();
     let conclusion = libtest_mimic::run(&arguments, trials);
     reaper.finish(!conclusion.has_failed());

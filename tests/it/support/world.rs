@@ -406,7 +406,7 @@ fn environment(
         ("VALIDATION_ALLOW_PRIVATE_NAMESERVERS", "true".to_owned()),
         ("NAMESERVERS", NAMESERVERS.join(",")),
         ("ENVIRONMENT", "development".to_owned()),
-        ("RUST_BACKTRACE", "1".to_owned()),
+        ("RUST_BACKTRACE", "0".to_owned()),
     ];
     variables.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
