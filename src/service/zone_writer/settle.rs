@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use crate::storage::history::{self, BatchRef, NewChange};
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::zones::{self, Progress, ZoneRow};
-use crate::storage::{Db, Result, StorageError, audit, fences, record_ids, staged, validations};
+use crate::storage::{Db, Result, StorageError, audit, fences, record_ids, staged, validations, within_write};
 use crate::tenancy::ZoneStatus;
 
 use super::payload::{Entry, IdRow, Kind, Payload};
@@ -27,12 +27,12 @@ pub struct Ending<'a> {
 pub async fn settle(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_>) -> Result<bool> {
     const ATTEMPTS: u32 = 5; // deadlocks in a row are rare even under load
     for _ in 1..ATTEMPTS {
-        match attempt(db, intent, payload, ending).await {
+        match within_write(attempt(db, intent, payload, ending)).await {
             Err(StorageError::Deadlock(_)) => {}
             other => return other,
         }
     }
-    attempt(db, intent, payload, ending).await
+    within_write(attempt(db, intent, payload, ending)).await
 }
 
 async fn attempt(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_>) -> Result<bool> {
@@ -59,12 +59,14 @@ async fn apply(
 ) -> Result<()> {
     let Payload { kind, entries, audit: audit_entries, ids_removed, ids_put, record_count, tenant, revision, .. } =
         payload;
+    // a withdrawn zone has none: PowerDNS says 0 while the SOA is disabled
+    let serial = ending.serial.filter(|serial| *serial != 0);
     let batch = BatchRef {
         id: intent.change,
         zone: intent.zone,
         tenant: *tenant,
         revision: *revision,
-        serial: ending.serial,
+        serial,
         now: ending.now,
     };
     history::append(tx, &batch, &new_changes(entries)?).await?;
@@ -73,7 +75,7 @@ async fn apply(
     record_ids::replace(tx, intent.zone, ids_removed, &put).await?;
     let progress = Progress {
         revisions: entries.len() as u64,
-        serial: ending.serial,
+        serial,
         last_change: intent.change,
         record_count: *record_count,
         drift: ending.drift,
