@@ -1,0 +1,27 @@
+//! Who may do what: role × permission, as a table that a reviewer reads. A change of it is a change of this product's
+//! promises: `INSTA_UPDATE=always cargo test --test it policy` writes the new one.
+
+use scaidns::authz::{Permission, SystemRole};
+
+use crate::support::{Trials, trials};
+
+pub fn tests() -> Trials {
+    trials![what_each_role_holds]
+}
+
+async fn what_each_role_holds() {
+    let width = Permission::ALL.iter().map(|permission| permission.as_str().len()).max().unwrap_or_default();
+    let mut table = String::new();
+    for (n, role) in SystemRole::ALL.into_iter().enumerate() {
+        table += &format!("{}{}\n", "│ ".repeat(n), role.as_str());
+    }
+    for permission in Permission::ALL {
+        for role in SystemRole::ALL {
+            table += if role.permissions().contains(*permission) { "■ " } else { "· " };
+        }
+        table += &format!("{:width$}\n", permission.as_str()).trim_end_matches(' ');
+    }
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("policy", table);
+    });
+}
