@@ -158,9 +158,14 @@ async fn a_cancelled_challenge_cannot_be_met() {
 }
 
 async fn an_expired_challenge_cannot_be_met() {
-    let mut world = World::builder("expiry").replicas(1).without_worker().start().await;
+    let mut world =
+        World::builder("expiry").replicas(1).without_worker().env("VALIDATION_EXPIRY_HOURS", "1").start().await;
     let api = world.admin();
     let (checked, swept) = (world.pending(&api, "expired").await, world.pending(&api, "swept").await);
+    let hour = |time: &str| {
+        checked.body["validation"][time].as_str().expect("a time")[11..13].parse::<u32>().expect("an hour")
+    };
+    assert_eq!((hour("created_at") + 1) % 24, hour("expires_at"));
     world.publish(&checked).await;
     let past = "UPDATE validations SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND";
     sqlx::query(past).execute(&world.db).await.expect("time passes");
