@@ -15,6 +15,7 @@ pub fn tests() -> Trials {
         a_regenerated_key_is_another_secret_and_the_old_one_is_dead,
         a_revoked_key_is_refused_everywhere_within_a_second_and_can_come_back,
         an_expired_key_is_refused,
+        a_key_that_expires_in_the_far_future_does_expire,
         a_deleted_key_is_refused_and_gone,
         a_key_works_only_from_where_it_may,
         scopes_narrow_what_the_owner_has,
@@ -118,7 +119,7 @@ async fn a_patch_changes_what_may_change_and_nothing_else() {
     let user = world.admin_user();
     let made = make(&user, body("before")).await;
     let patch = json!({"name": "after", "description": "why", "rate_limit": 600, "ip_whitelist": ["127.0.0.0/8", "::1"],
-        "expires_at": "2099-01-01T00:00:00Z"});
+        "expires_at": "2037-01-01T00:00:00Z"});
     let changed = user.patch(&made.path(), patch.clone()).await.ok();
     for (name, value) in patch.as_object().expect("object") {
         assert_eq!(changed[name], *value, "{name}");
@@ -193,6 +194,18 @@ async fn an_expired_key_is_refused() {
     assert_eq!(user.get(&made.path()).await.ok()["status"], "expired");
     user.patch(&made.path(), json!({"expires_at": null})).await.ok();
     assert_eq!(Api::with_key(&world.urls[0], &made.secret).get("/me/").await.status, 200);
+}
+
+async fn a_key_that_expires_in_the_far_future_does_expire() {
+    let world = World::shared().await;
+    let user = world.admin_user();
+    for moment in ["2038-01-19T03:14:08Z", "2099-12-31T23:59:59Z", "9998-12-31T00:00:00Z"] {
+        let mut wanted = body("far future");
+        wanted["expires_at"] = moment.into();
+        let made = make(&user, wanted).await;
+        assert_eq!(made.item["expires_at"], moment);
+        assert_eq!(user.get(&made.path()).await.ok()["expires_at"], moment);
+    }
 }
 
 async fn a_deleted_key_is_refused_and_gone() {
