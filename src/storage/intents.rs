@@ -177,3 +177,10 @@ pub async fn outcome(db: &Db, change: ChangeId) -> Result<Option<(BatchOutcome, 
         (outcome, detail)
     }))
 }
+
+/// Forgets how batches ended that nobody asks about any more, in bounded steps.
+pub async fn sweep_outcomes(db: &Db) -> Result<u64> {
+    const KEEP_DAYS: u32 = 7; // a writer that looks its change up does so within minutes
+    let sql = "DELETE FROM settled_batches WHERE settled_at < NOW(6) - INTERVAL ? DAY ORDER BY settled_at LIMIT 1000";
+    Ok(sqlx::query(sql).bind(KEEP_DAYS).execute(db.pool()).await?.rows_affected())
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::service::{Result, Services};
-use crate::storage::{fences, validations};
+use crate::storage::{fences, intents, validations};
 
 /// Unsettled changes are looked for this often.
 const RECOVERY_EVERY: Duration = Duration::from_secs(2);
@@ -21,6 +21,7 @@ pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
             every(CLEANING_EVERY, "fences", || sweep_fences(&services)),
             every(CLEANING_EVERY, "challenges", || expire_challenges(&services)),
             every(CLEANING_EVERY, "resting names", || sweep_rests(&services)),
+            every(CLEANING_EVERY, "settled batches", || sweep_outcomes(&services)),
         )
     };
     tokio::select! {
@@ -43,6 +44,10 @@ async fn expire_challenges(services: &Services) -> Result<u64> {
 
 async fn sweep_rests(services: &Services) -> Result<u64> {
     Ok(fences::sweep_rests(&services.db).await?)
+}
+
+async fn sweep_outcomes(services: &Services) -> Result<u64> {
+    Ok(intents::sweep_outcomes(&services.db).await?)
 }
 
 /// Repeats a job for ever, the first time at once. A failure is logged; the next run tries again.
