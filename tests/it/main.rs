@@ -1,0 +1,52 @@
+//! The integration tests: one binary, real MariaDB, Redis and PowerDNS, a small ScaiKey and a registrar on loopback,
+//! and the real executable as child processes.
+//!
+//! `cargo test --test it -- [FILTER…] [--test-threads N] [--list]`. Each file is about one thing; its `tests()` lists
+//! what it has, and the compiler's word about dead code finds what was left out.
+//!
+//! No process stays, however this one ends; see [`support::reaper`].
+
+mod support;
+
+mod audit;
+mod domains;
+mod errors;
+mod isolation;
+mod keys;
+mod layers;
+mod openapi;
+mod operations;
+mod policy;
+mod records;
+mod smoke;
+mod tour;
+mod validation;
+
+use std::process::ExitCode;
+
+use support::Trials;
+
+fn main() -> ExitCode {
+    if let Some(code) = support::reaper::run_if_asked() {
+        return code;
+    }
+    let trials: Trials = [
+        ("audit", audit::tests()),
+        ("domains", domains::tests()),
+        ("errors", errors::tests()),
+        ("isolation", isolation::tests()),
+        ("keys", keys::tests()),
+        ("layers", layers::tests()),
+        ("openapi", openapi::tests()),
+        ("operations", operations::tests()),
+        ("policy", policy::tests()),
+        ("records", records::tests()),
+        ("smoke", smoke::tests()),
+        ("tour", tour::tests()),
+        ("validation", validation::tests()),
+    ]
+    .into_iter()
+    .flat_map(|(module, trials)| trials.into_iter().map(move |trial| trial.within(module)))
+    .collect();
+    support::run(trials)
+}
