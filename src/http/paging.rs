@@ -71,6 +71,7 @@ pub fn decode_cursor<T: DeserializeOwned>(cursor: Option<&str>) -> Result<Option
     }
 }
 
-fn encode_cursor(key: &impl Serialize) -> String {
+/// The reverse of [`decode_cursor`].
+pub fn encode_cursor(key: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).unwrap_or_default())
 }

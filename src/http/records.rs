@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::dns::{FieldError, Warning};
+use crate::dns::{FieldError, RrsetKey, Warning};
 use crate::ids::{RecordId, ZoneId};
 use crate::service::Services;
 use crate::service::records::{self, Checked, NewRecord, RecordFilter, Written};
@@ -19,7 +19,7 @@ use crate::storage::zones::ZoneRow;
 
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
-use super::paging::page_request;
+use super::paging::{decode_cursor, encode_cursor, page_request};
 
 /// A record.
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,6 +77,9 @@ pub struct RecordList {
     pub page_size: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_pages: Option<u64>,
+    /// Give it as `cursor` to go on behind this page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -147,6 +150,8 @@ pub struct ListRecords {
     /// 1 to 100.
     #[param(minimum = 1, maximum = 100)]
     page_size: Option<u32>,
+    /// From `next_cursor` of the page before; wins over `page`.
+    cursor: Option<String>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -172,7 +177,8 @@ pub async fn list(
     ApiQuery(query): ApiQuery<ListRecords>,
 ) -> Result<Json<RecordList>, ApiError> {
     let page = page_request(query.page, query.page_size)?;
-    let paged = query.page.is_some() || query.page_size.is_some();
+    let after: Option<RecordPlace> = decode_cursor(query.cursor.as_deref())?;
+    let paged = query.page.is_some() || query.page_size.is_some() || after.is_some();
     let filter = RecordFilter {
         record_type: query.record_type,
         name: query.name,
@@ -180,10 +186,16 @@ pub async fn list(
     };
     let (zone, found) = records::list(&services, &context, id, &filter).await?;
     let total = found.len() as u64;
-    let (skip, take) = if paged { (page.offset(), page.page_size as usize) } else { (0, usize::MAX) };
-    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    let (skip, take) = match (&after, paged) {
+        (Some(after), _) => (found.partition_point(|view| after.is_not_before(view)), page.page_size as usize),
+        (None, true) => (usize::try_from(page.offset()).unwrap_or(usize::MAX), page.page_size as usize),
+        (None, false) => (0, usize::MAX),
+    };
+    let end = skip.saturating_add(take);
+    let last = found.get(end.wrapping_sub(1)).filter(|_| end < found.len()).map(RecordPlace::of);
     Ok(Json(RecordList {
         data: found.into_iter().skip(skip).take(take).map(|view| item(&zone, view, Vec::new(), None)).collect(),
+        next_cursor: last.map(|last| encode_cursor(&last)),
         total,
         domain_id: zone.id.to_string(),
         domain_name: zone.name.as_str().to_owned(),
@@ -272,6 +284,23 @@ pub async fn check(
             .collect(),
         warnings: warnings.into_iter().map(warning).collect(),
     }))
+}
+
+/// Where a record stands in the order of the list.
+#[derive(Serialize, Deserialize)]
+struct RecordPlace {
+    key: RrsetKey,
+    content: String,
+}
+
+impl RecordPlace {
+    fn of(view: &RecordView) -> Self {
+        Self { key: view.reference.key.clone(), content: view.reference.content.clone() }
+    }
+
+    fn is_not_before(&self, view: &RecordView) -> bool {
+        (&view.reference.key, &view.reference.content) <= (&self.key, &self.content)
+    }
 }
 
 impl From<CreateRecord> for NewRecord {
