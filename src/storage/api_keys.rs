@@ -234,8 +234,9 @@ pub async fn insert(tx: &mut Tx<'_>, row: &ApiKeyRow, hash: &SecretHash) -> Resu
         .bind(*rate_limit)
         .bind(Json(texts(ip_whitelist)))
         .bind(expires_at.map(super::datetime))
-        .bind(*last_used_at);
-    let query = query.bind(last_used_ip).bind(*use_count).bind(*created_at).bind(*updated_at);
+        .bind(last_used_at.map(super::datetime));
+    let query =
+        query.bind(last_used_ip).bind(*use_count).bind(super::datetime(*created_at)).bind(super::datetime(*updated_at));
     query.execute(&mut **tx).await?;
     Ok(())
 }
@@ -247,14 +248,15 @@ pub async fn update(tx: &mut Tx<'_>, row: &ApiKeyRow) -> Result<()> {
     let query = sqlx::query(QUERY).bind(&row.name).bind(&row.description).bind(status(row.revoked));
     let query =
         query.bind(row.rate_limit).bind(Json(texts(&row.ip_whitelist))).bind(row.expires_at.map(super::datetime));
-    query.bind(row.updated_at).bind(row.id.0).execute(&mut **tx).await?;
+    query.bind(super::datetime(row.updated_at)).bind(row.id.0).execute(&mut **tx).await?;
     Ok(())
 }
 
 /// Gives a key another secret: the old one is dead with the commit.
 pub async fn replace_secret(tx: &mut Tx<'_>, row: &ApiKeyRow, hash: &SecretHash) -> Result<()> {
     const QUERY: &str = "UPDATE api_keys SET secret_hash = ?, key_prefix = ?, updated_at = ? WHERE id = ?";
-    let query = sqlx::query(QUERY).bind(&hash[..]).bind(&row.key_prefix).bind(row.updated_at).bind(row.id.0);
+    let query =
+        sqlx::query(QUERY).bind(&hash[..]).bind(&row.key_prefix).bind(super::datetime(row.updated_at)).bind(row.id.0);
     query.execute(&mut **tx).await?;
     Ok(())
 }
@@ -270,7 +272,12 @@ pub async fn count_uses(db: &Db, uses: &Uses) -> Result<()> {
                          last_used_ip = IF(COALESCE(last_used_at, '1970-01-01') <= ?, ?, last_used_ip), \
                          last_used_at = GREATEST(COALESCE(last_used_at, '1970-01-01'), ?) WHERE id = ?";
     let Uses { key, count, last_at, last_ip } = uses;
-    let query = sqlx::query(QUERY).bind(*count).bind(*last_at).bind(last_ip).bind(*last_at).bind(key.0);
+    let query = sqlx::query(QUERY)
+        .bind(*count)
+        .bind(super::datetime(*last_at))
+        .bind(last_ip)
+        .bind(super::datetime(*last_at))
+        .bind(key.0);
     query.execute(db.pool()).await?;
     Ok(())
 }

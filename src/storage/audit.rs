@@ -72,7 +72,7 @@ pub async fn append(tx: &mut Transaction<'_, MySql>, batch: Option<ChangeId>, en
                 .push_bind(ip_address)
                 .push_bind(user_agent)
                 .push_bind(request_id)
-                .push_bind(*created_at);
+                .push_bind(super::datetime(*created_at));
         });
         query.build().execute(&mut **tx).await?;
     }

@@ -90,10 +90,10 @@ fn push_filter(query: &mut QueryBuilder<MySql>, filter: &AuditFilter) {
         }
     }
     if let Some(from) = from {
-        query.push(" AND created_at >= ").push_bind(*from);
+        query.push(" AND created_at >= ").push_bind(super::datetime(*from));
     }
     if let Some(until) = until {
-        query.push(" AND created_at <= ").push_bind(*until);
+        query.push(" AND created_at <= ").push_bind(super::datetime(*until));
     }
 }
 

@@ -54,7 +54,7 @@ pub async fn append(tx: &mut Transaction<'_, MySql>, batch: &BatchRef, changes: 
                 .push_bind(ip_address)
                 .push_bind(request_id)
                 .push_bind(changes)
-                .push_bind(*now);
+                .push_bind(super::datetime(*now));
             ordinal += 1;
         });
         query.build().execute(&mut **tx).await?;

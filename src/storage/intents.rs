@@ -148,7 +148,7 @@ pub async fn note_outcome(
         .bind(intent.zone.0)
         .bind(outcome.as_str())
         .bind(detail.chars().take(1_000).collect::<String>())
-        .bind(now)
+        .bind(super::datetime(now))
         .execute(&mut **tx)
         .await?;
     Ok(())

@@ -114,8 +114,8 @@ impl Db {
 
 /// A time as `DATETIME` takes it. Bound as it is, an `OffsetDateTime` goes over the wire as a `TIMESTAMP`, which ends in
 /// 2038: later times would be stored as NULL.
-pub fn datetime(time: time::OffsetDateTime) -> time::PrimitiveDateTime {
-    let utc = time.to_offset(time::UtcOffset::UTC);
+pub fn datetime(time: impl std::borrow::Borrow<time::OffsetDateTime>) -> time::PrimitiveDateTime {
+    let utc = time.borrow().to_offset(time::UtcOffset::UTC);
     time::PrimitiveDateTime::new(utc.date(), utc.time())
 }
 

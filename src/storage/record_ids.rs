@@ -93,8 +93,8 @@ pub async fn replace(
             line.push_bind(zone.0)
                 .push_bind(id.0)
                 .push_bind(digest.to_vec())
-                .push_bind(*created_at)
-                .push_bind(*updated_at);
+                .push_bind(super::datetime(*created_at))
+                .push_bind(super::datetime(*updated_at));
         });
         query.build().execute(&mut **tx).await?;
     }

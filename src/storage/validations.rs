@@ -62,9 +62,9 @@ pub async fn supersede(tx: &mut Transaction<'_, MySql>, row: &ValidationRow) -> 
     .bind(validation_type)
     .bind(status)
     .bind(challenge_value)
-    .bind(expires_at)
-    .bind(created_at)
-    .bind(created_at)
+    .bind(super::datetime(expires_at))
+    .bind(super::datetime(created_at))
+    .bind(super::datetime(created_at))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -82,7 +82,7 @@ pub async fn close_open(
          WHERE zone_id = ? AND status IN ('pending', 'verifying', 'failed')",
     )
     .bind(status)
-    .bind(now)
+    .bind(super::datetime(now))
     .bind(zone.0)
     .execute(&mut **tx)
     .await?;
@@ -101,7 +101,7 @@ pub async fn set_status(
          WHERE id = ? AND status IN ('pending', 'verifying', 'failed')",
     )
     .bind(status)
-    .bind(now)
+    .bind(super::datetime(now))
     .bind(id.0)
     .execute(&mut **tx)
     .await?;

@@ -247,8 +247,8 @@ pub async fn insert(tx: &mut Transaction<'_, MySql>, access: &TenantAccess, zone
     .bind(default_ttl)
     .bind(description)
     .bind(cidr)
-    .bind(now)
-    .bind(now)
+    .bind(super::datetime(now))
+    .bind(super::datetime(now))
     .execute(&mut **tx)
     .await?;
     add_to_counter(tx, access.tenant(), ZoneStatus::PendingValidation, *zone_type, false, 1).await
@@ -267,7 +267,7 @@ pub async fn update(
         .bind(default_ttl)
         .bind(description)
         .bind(settings.to_string())
-        .bind(now)
+        .bind(super::datetime(now))
         .bind(access.zone().id.0)
         .execute(&mut **tx)
         .await?;
@@ -298,8 +298,8 @@ pub async fn advance(tx: &mut Transaction<'_, MySql>, zone: ZoneId, progress: &P
     .bind(last_change.0)
     .bind(record_count)
     .bind(drift)
-    .bind(now)
-    .bind(now)
+    .bind(super::datetime(now))
+    .bind(super::datetime(now))
     .bind(zone.0)
     .execute(&mut **tx)
     .await?;
@@ -321,7 +321,7 @@ pub async fn set_status(
 ) -> Result<()> {
     sqlx::query("UPDATE zones SET status = ?, updated_at = ? WHERE id = ?")
         .bind(status.as_str())
-        .bind(now)
+        .bind(super::datetime(now))
         .bind(row.id.0)
         .execute(&mut **tx)
         .await?;

@@ -90,7 +90,12 @@ pub async fn upsert_partner(tx: &mut Tx<'_>, row: &PartnerRow) -> Result<()> {
                          updated_at = VALUES(updated_at)";
     let PartnerRow { id, scaikey_id, name, slug, status, stated_at, created_at, updated_at } = row;
     let query = sqlx::query(QUERY).bind(id.0).bind(scaikey_id).bind(name).bind(slug).bind(status.as_str());
-    query.bind(*stated_at).bind(*created_at).bind(*updated_at).execute(&mut **tx).await?;
+    query
+        .bind(crate::storage::datetime(*stated_at))
+        .bind(crate::storage::datetime(*created_at))
+        .bind(crate::storage::datetime(*updated_at))
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 
@@ -114,7 +119,12 @@ pub async fn upsert_tenant(tx: &mut Tx<'_>, row: &TenantRow) -> Result<()> {
         updated_at,
     } = row;
     let query = sqlx::query(QUERY).bind(id.0).bind(scaikey_id).bind(partner.map(|id| id.0)).bind(name).bind(slug);
-    let query = query.bind(status.as_str()).bind(settings).bind(*stated_at).bind(*created_at).bind(*updated_at);
+    let query = query
+        .bind(status.as_str())
+        .bind(settings)
+        .bind(crate::storage::datetime(*stated_at))
+        .bind(crate::storage::datetime(*created_at))
+        .bind(crate::storage::datetime(*updated_at));
     query.execute(&mut **tx).await?;
     Ok(())
 }
@@ -150,7 +160,13 @@ pub async fn state_admin_role(
     now: OffsetDateTime,
 ) -> Result<()> {
     const QUERY: &str = "UPDATE users SET admin_role = ?, admin_role_stated_at = ?, updated_at = ? WHERE id = ?";
-    sqlx::query(QUERY).bind(role.as_str()).bind(stated_at).bind(now).bind(user.0).execute(&mut **tx).await?;
+    sqlx::query(QUERY)
+        .bind(role.as_str())
+        .bind(crate::storage::datetime(stated_at))
+        .bind(crate::storage::datetime(now))
+        .bind(user.0)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 
@@ -163,7 +179,12 @@ pub async fn upsert_group(tx: &mut Tx<'_>, row: &GroupRow) -> Result<()> {
     let GroupRow { id, scaikey_id, tenant, name, description, group_type, status, stated_at, created_at, updated_at } =
         row;
     let query = sqlx::query(QUERY).bind(id.0).bind(scaikey_id).bind(tenant.0).bind(name).bind(description);
-    let query = query.bind(group_type).bind(status.as_str()).bind(*stated_at).bind(*created_at).bind(*updated_at);
+    let query = query
+        .bind(group_type)
+        .bind(status.as_str())
+        .bind(crate::storage::datetime(*stated_at))
+        .bind(crate::storage::datetime(*created_at))
+        .bind(crate::storage::datetime(*updated_at));
     query.execute(&mut **tx).await?;
     Ok(())
 }
@@ -197,5 +218,10 @@ fn bind_user<'q>(query: MySqlQuery<'q>, row: &'q UserRow) -> MySqlQuery<'q> {
         updated_at,
     } = row;
     let query = query.bind(id.0).bind(scaikey_id).bind(tenant.0).bind(email).bind(name).bind(status.as_str());
-    query.bind(admin_role.as_str()).bind(*stated_at).bind(*admin_role_stated_at).bind(*created_at).bind(*updated_at)
+    query
+        .bind(admin_role.as_str())
+        .bind(crate::storage::datetime(*stated_at))
+        .bind(crate::storage::datetime(*admin_role_stated_at))
+        .bind(crate::storage::datetime(*created_at))
+        .bind(crate::storage::datetime(*updated_at))
 }
