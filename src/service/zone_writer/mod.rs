@@ -8,6 +8,7 @@
 //! `set_api_rectify`.
 
 mod batch;
+mod change;
 mod decide;
 mod ids;
 mod life;

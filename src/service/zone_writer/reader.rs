@@ -8,7 +8,7 @@ use crate::storage::{record_ids, within, zones};
 
 use super::super::{Error, Result};
 use super::ZoneWriter;
-use super::batch::is_unmoved;
+use super::change::is_unmoved;
 use super::decide::{RecordView, times};
 use super::ids::IdBook;
 use super::store;

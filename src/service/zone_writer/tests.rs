@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tempfile::TempDir;
 
-use super::batch::Finished;
+use super::change::Finished;
 use super::life::Sent;
 use super::payload::{Entry, Kind, Payload};
 use super::*;

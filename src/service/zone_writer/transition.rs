@@ -17,7 +17,7 @@ use crate::tenancy::ZoneStatus;
 
 use super::super::context::{ActorRecord, RequestInfo};
 use super::super::{Error, Result};
-use super::batch::{Finished, Held, is_unmoved};
+use super::change::{Finished, Held, is_unmoved};
 use super::life::{self, Sent};
 use super::payload::{Entry, Kind, Payload};
 use super::settle::{Ending, settle};

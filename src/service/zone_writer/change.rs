@@ -1,0 +1,226 @@
+//! One change under its lock: intend, send, read the answer, settle, and where no answer is clear, recover. Records and
+//! the steps of a zone's life alike go this way.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::dns::{RrsetChange, serial as serials};
+use crate::ids::ChangeId;
+use crate::pdns::RrsetPatch;
+use crate::storage::intents::{self, BatchOutcome, Intent};
+use crate::storage::zones::{self, ZoneRow};
+use crate::storage::{StorageError, validations, within, within_write};
+
+use super::super::{Error, Result};
+use super::life::Sent;
+use super::payload::{Kind, Payload};
+use super::recovery::Recovered;
+use super::settle::{Ending, settle};
+use super::store;
+use super::transition::claimed;
+use super::{Inner, protocol};
+
+/// A PATCH leaves no later than this after its intent; recovery looks at 15 s.
+const SEND_UNTIL: Duration = Duration::from_secs(10);
+/// How a challenge that was ended meanwhile comes out of the transaction that would go live by it.
+const CHALLENGE_ENDED: &str = "challenge ended";
+/// The unique key that keeps one live zone a name.
+const LIVE_NAME_KEY: &str = "zones_live_name";
+
+/// Whether the zone is still as it was read. Every settled batch steps `last_change`, also one without a revision.
+pub fn is_unmoved(read: &ZoneRow, now: &ZoneRow) -> bool {
+    now.revision == read.revision && now.status == read.status && now.last_change == read.last_change
+}
+
+/// A zone's lock in hand.
+pub struct Held {
+    pub intent: Intent,
+    /// Taken no earlier than this; by then the intent's deadline was not set yet.
+    since: Instant,
+}
+
+/// How a change ended for its writer.
+pub enum Finished {
+    Applied,
+    /// By PowerDNS; nothing ran.
+    Refused(String),
+    Failed(Error),
+    /// 504: recovery settles it.
+    Unknown,
+}
+
+impl Inner {
+    /// Takes the zone's lock, if it stands as it was read. None: moved, or locked by another.
+    pub async fn intend(&self, row: &ZoneRow, change: ChangeId, payload: &Payload) -> Result<Option<Held>> {
+        let since = Instant::now();
+        let intent = Intent {
+            zone_name: row.name.as_str().to_owned(),
+            zone: row.id,
+            change,
+            epoch: 0,
+            kind: payload.kind.name().to_owned(),
+            payload: serde_json::to_string(payload).map_err(|error| Error::Internal(error.to_string()))?,
+        };
+        match within_write(self.insert_intent(row, &intent, payload)).await {
+            Ok(true) => Ok(Some(Held { intent, since })),
+            Ok(false) | Err(StorageError::Deadlock(_)) => Ok(None),
+            Err(error) if error.is_duplicate_of("PRIMARY") => Ok(None),
+            Err(error) if error.is_duplicate_of(LIVE_NAME_KEY) => Err(claimed()),
+            Err(error) if error.is_duplicate_of(CHALLENGE_ENDED) => {
+                Err(Error::conflict("challenge_ended", "The challenge was cancelled or superseded meanwhile"))
+            }
+            Err(StorageError::Unavailable(why)) => match within(intents::find(&self.db, change)).await {
+                // the commit's answer was lost, the commit was not
+                Ok(Some(found)) if found.epoch == 0 => Ok(Some(Held { intent, since })),
+                _ => {
+                    tracing::warn!(zone = %row.name, %change, %why, "the outcome of an intent is unknown");
+                    Err(StorageError::Unavailable(why).into())
+                }
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn insert_intent(&self, row: &ZoneRow, intent: &Intent, payload: &Payload) -> crate::storage::Result<bool> {
+        let mut tx = self.db.begin().await?;
+        let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
+        if !unmoved {
+            return Ok(false);
+        }
+        if let Kind::GoLive { validation } = &payload.kind {
+            if let Some(validation) = validation
+                && !validations::is_open(&mut tx, *validation).await?
+            {
+                return Err(StorageError::Duplicate { key: CHALLENGE_ENDED.into() });
+            }
+            zones::mark_born(&mut tx, row.id).await?;
+        }
+        intents::insert(&mut tx, intent).await?;
+        // with the lock in hand nobody else goes live under this name; somebody may have before
+        if matches!(payload.kind, Kind::GoLive { .. }) && zones::is_name_live(&mut tx, &intent.zone_name).await? {
+            return Err(StorageError::Duplicate { key: LIVE_NAME_KEY.into() });
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// The PATCH of an edit, with rectification inside its transaction where the change needs it.
+    pub async fn send_edit(
+        &self,
+        row: &ZoneRow,
+        held: &Held,
+        payload: &Payload,
+        changes: &[RrsetChange],
+        left_on: bool,
+    ) -> Sent {
+        let patch = protocol::write(&row.name, held.intent.change, changes);
+        if left_on
+            && !payload.rectify
+            && let Err(error) = self.pdns.set_api_rectify(row.name.as_str(), false).await
+        {
+            return Sent::Unsent(error.to_string());
+        }
+        self.send(row, held, &patch, payload.rectify).await
+    }
+
+    /// The one place from which a guarded PATCH leaves. A writer that was held up until its intent may have been taken
+    /// over sends nothing any more; the guard would stop it, and need not.
+    pub async fn send(&self, row: &ZoneRow, held: &Held, patch: &[RrsetPatch], rectify: bool) -> Sent {
+        let zone = row.name.as_str();
+        if rectify && let Err(error) = self.pdns.set_api_rectify(zone, true).await {
+            return Sent::Unsent(error.to_string());
+        }
+        if held.since.elapsed() > SEND_UNTIL {
+            return Sent::Unsent("the writer was held up for too long".into());
+        }
+        let answer = self.pdns.patch(zone, patch).await;
+        if rectify && let Err(error) = self.pdns.set_api_rectify(zone, false).await {
+            // every PATCH costs more until the next writer switches it off; nothing is wrong
+            tracing::warn!(zone, %error, "rectification could not be switched off again");
+        }
+        Sent::of(answer, held.intent.change)
+    }
+
+    /// From PowerDNS's answer to a settled change, or to the admission that only recovery can tell.
+    pub async fn finish(&self, row: &ZoneRow, intent: &Intent, payload: &Payload, sent: Sent) -> Finished {
+        match sent {
+            Sent::Applied { serial } => {
+                let serial = match serial {
+                    Some(serial) => Some(serial),
+                    None => match store::serial(&self.pdns, &row.name).await {
+                        Ok(serial) => serial,
+                        Err(error) => return self.recover_inline(intent, &error.to_string()).await,
+                    },
+                };
+                let expected = payload.serial.map(serials::next);
+                let drift = matches!(payload.kind, Kind::Edit) && serial != expected;
+                if drift {
+                    tracing::warn!(zone = %row.name, ?serial, ?expected, "somebody wrote to the zone behind our back");
+                }
+                self.settle_known(intent, payload, BatchOutcome::Applied, serial, drift, "").await
+            }
+            Sent::Refused(message) => {
+                match self.settle_known(intent, payload, BatchOutcome::Refused, None, false, &message).await {
+                    Finished::Applied => Finished::Refused(message),
+                    other => other,
+                }
+            }
+            Sent::Unsent(why) => {
+                match self.settle_known(intent, payload, BatchOutcome::Dropped, None, false, &why).await {
+                    Finished::Applied => Finished::Failed(Error::pdns(&why)),
+                    other => other,
+                }
+            }
+            Sent::Unknown(why) => self.recover_inline(intent, &why).await,
+        }
+    }
+
+    /// Settles what is known. `Finished::Applied` says that it is settled as asked.
+    async fn settle_known(
+        &self,
+        intent: &Intent,
+        payload: &Payload,
+        outcome: BatchOutcome,
+        serial: Option<u32>,
+        drift: bool,
+        detail: &str,
+    ) -> Finished {
+        let ending = Ending { outcome, detail, serial, change_serial: None, drift, now: self.clock.now() };
+        match settle(&self.db, intent, payload, &ending).await {
+            Ok(true) => Finished::Applied,
+            Ok(false) => self.look_again(intent, outcome).await,
+            Err(error) => {
+                tracing::warn!(change = %intent.change, %error, "the outcome of a settle is unknown");
+                self.look_again(intent, outcome).await
+            }
+        }
+    }
+
+    /// The settle's own outcome is unknown, or somebody took over: what stands in the database decides.
+    async fn look_again(&self, intent: &Intent, wanted: BatchOutcome) -> Finished {
+        match within(intents::outcome(&self.db, intent.change)).await {
+            Ok(Some((found, _))) if found == wanted => Finished::Applied,
+            Ok(Some((BatchOutcome::Applied, _))) => Finished::Unknown,
+            Ok(Some(_)) => Finished::Failed(Error::unavailable("The change was not applied; it is safe to repeat")),
+            Ok(None) | Err(_) => Finished::Unknown,
+        }
+    }
+
+    /// The writer helps itself at once; if it cannot, the worker will.
+    async fn recover_inline(&self, intent: &Intent, why: &str) -> Finished {
+        tracing::warn!(change = %intent.change, why, "no clear answer from PowerDNS, recovering");
+        match self.recovery().run(intent.clone()).await {
+            Recovered::Applied => Finished::Applied,
+            Recovered::Dropped => {
+                Finished::Failed(Error::unavailable("The change was not applied; it is safe to repeat"))
+            }
+            Recovered::NotOurs => match within(intents::outcome(&self.db, intent.change)).await {
+                Ok(Some((BatchOutcome::Applied, _))) => Finished::Applied,
+                Ok(Some(_)) => Finished::Failed(Error::unavailable("The change was not applied; it is safe to repeat")),
+                Ok(None) | Err(_) => Finished::Unknown,
+            },
+            Recovered::Undecided(_) => Finished::Unknown,
+        }
+    }
+}
