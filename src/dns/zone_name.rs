@@ -1,4 +1,4 @@
-//! The name of a zone: what a customer may hold here (contract 3), in one form.
+//! The name of a zone: what a customer may hold here, in one form.
 //!
 //! What never lives here: who holds a name, and the names at, above or below the platform's own name servers.
 

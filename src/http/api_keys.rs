@@ -239,9 +239,9 @@ pub async fn revoke(
     Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
-    OptionalJson(body): OptionalJson<ApiKeyRevoke>,
+    OptionalJson(body): OptionalJson<Option<ApiKeyRevoke>>,
 ) -> Result<Json<ApiKey>, ApiError> {
-    let key = api_keys::revoke(&services, &context, key_id(&id)?, body.reason).await?;
+    let key = api_keys::revoke(&services, &context, key_id(&id)?, body.and_then(|body| body.reason)).await?;
     Ok(Json(item(&services, key)))
 }
 
@@ -348,6 +348,9 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
 fn present_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
     time::serde::rfc3339::option::deserialize(deserializer).map(Some)
 }
+
+#[cfg(all(test, feature = "dev"))]
+mod route_tests;
 
 #[cfg(test)]
 mod tests {

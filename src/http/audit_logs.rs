@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use time::format_description::well_known::{Iso8601, Rfc3339};
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 use time::{Date, OffsetDateTime, Time, UtcOffset};
 use utoipa::{IntoParams, ToSchema};
 
@@ -163,7 +164,11 @@ fn plain(field: &str, text: Option<String>) -> Result<Option<String>, Error> {
 /// A day means its first or its last moment, in UTC.
 fn moment(field: &str, text: Option<String>, time_of_day: Time) -> Result<Option<OffsetDateTime>, Error> {
     let Some(text) = text else { return Ok(None) };
-    let day = || Date::parse(&text, &Iso8601::DATE).ok().map(|day| day.with_time(time_of_day).assume_utc());
+    let day = || {
+        Date::parse(&text, format_description!("[year]-[month]-[day]"))
+            .ok()
+            .map(|day| day.with_time(time_of_day).assume_utc())
+    };
     let parsed = OffsetDateTime::parse(&text, &Rfc3339).ok().or_else(day);
     let utc = parsed.and_then(|at| at.checked_to_offset(UtcOffset::UTC));
     match utc.filter(|at| (1970..=9998).contains(&at.year())) {

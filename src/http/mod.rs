@@ -19,10 +19,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{from_fn, map_request};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
 
 use crate::service::Services;
 
@@ -42,11 +43,30 @@ pub fn router(services: Arc<Services>) -> Router {
             ServiceBuilder::new()
                 .layer(from_fn(request_id::middleware))
                 .layer(CatchPanicLayer::custom(error::panic_response))
+                .layer(cors(&services.config.cors_origins))
                 .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
         )
         .with_state(services);
     // outside of the router, so that it sees the path first
     Router::new().fallback_service(ServiceBuilder::new().layer(map_request(paths::normalize)).service(inner))
+}
+
+/// Browsers of other origins get in only where the operator names them.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("x-api-key"),
+            request_id::HEADER,
+        ])
+        .expose_headers([request_id::HEADER, header::RETRY_AFTER])
 }
 
 async fn not_found(uri: Uri) -> error::ApiError {

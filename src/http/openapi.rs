@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::Router;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -84,10 +83,7 @@ pub fn complete<S>((router, mut document): (Router<S>, OpenApi)) -> (Router<S>, 
 
 /// `GET /api/v1/openapi.json` and Swagger UI at `/docs`, from the executable itself.
 pub fn pages(document: OpenApi) -> Router<Arc<Services>> {
-    let served = document.clone();
-    Router::new()
-        .route("/api/v1/openapi.json", get(move || async move { Json(served) }))
-        .merge(SwaggerUi::new("/docs").external_url_unchecked("/api/v1/openapi.json", serde_json::Value::Null))
+    Router::new().merge(SwaggerUi::new("/docs").url("/api/v1/openapi.json", document))
 }
 
 fn error_response(description: &str) -> Response {

@@ -1,4 +1,4 @@
-//! The DNS look-ups by which a tenant proves that a domain is theirs (contract section 4).
+//! The DNS look-ups by which a tenant proves that a domain is theirs.
 //!
 //! Lives here: finding the servers of a zone, asking each of them for the challenge record, judging whether they
 //! agree, and the guard that keeps every packet away from addresses that are not globally reachable.
@@ -45,7 +45,7 @@ pub const CHALLENGE_LABEL: &str = "_scaidns-verify";
 /// way below the usual limit of 1,024 open files; those beyond it wait, and their waiting counts as their time.
 const PROOFS_IN_PARALLEL: usize = 32;
 
-/// What the operator settles (contract section 17, `VALIDATION_*`).
+/// What the operator settles (`VALIDATION_*`).
 #[derive(Clone, Debug)]
 pub struct ResolveSettings {
     /// Recursive resolvers, tried in this order. Chosen by the operator, hence exempt from the address guard.
@@ -102,7 +102,7 @@ impl Resolve {
 }
 
 impl ProofOutcome {
-    /// The message of a check (contract section 4), word for word.
+    /// The message of a check, word for word.
     pub fn message(&self, domain: &str, expected: &str) -> String {
         match self {
             Self::Proven => "Domain validated".to_owned(),

@@ -15,7 +15,7 @@ use super::provider::ScaiKey;
 use super::token::is_scaikey_id;
 use super::{ScaiKeyError, http};
 
-const SCOPES: &str = "admin:read admin:write"; // contract 19
+const SCOPES: &str = "admin:read admin:write";
 
 const PAGE_SIZE: usize = 100;
 

@@ -9,6 +9,11 @@ mod jwks;
 mod provider;
 mod token;
 
+#[cfg(all(test, feature = "dev"))]
+pub(crate) mod testing;
+#[cfg(all(test, feature = "dev"))]
+mod tests;
+
 pub use admin::{AdminApi, Member, PartnerStatement, TenantStatement, UserGroupStatement, UserStatement};
 pub use provider::{Discovery, ScaiKey};
 pub use token::{AccessToken, Issuer, TokenError};

@@ -90,7 +90,7 @@ impl ScaiKey {
         }
     }
 
-    /// Reads an access token of a user, with every check of contract section 1 that needs no database.
+    /// Reads an access token of a user, with every check that needs no database.
     pub async fn verify(&self, token: &str) -> Result<AccessToken, TokenError> {
         let envelope = token::open(token)?;
         let key = self.0.jwks.key(&envelope.kid, async || self.fetch_keys().await).await?;

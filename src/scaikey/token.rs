@@ -1,4 +1,4 @@
-//! Access tokens: what they must look like, and what they say (contract section 1). Pure but for the signature.
+//! Access tokens: what they must look like, and what they say. Pure but for the signature.
 
 use jsonwebtoken::{Algorithm, Validation};
 use serde::{Deserialize, Deserializer};

@@ -38,6 +38,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(2_000);
 /// How long one look at the database may take where the caller waits for it.
 pub const LOOK_TIMEOUT: Duration = Duration::from_millis(2_500);
 
+/// How long one writing transaction may take; one that has no outcome by then is looked up by its change.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
+
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// The pool. Cheap to clone.
@@ -111,7 +114,16 @@ impl Db {
 
 /// Bounds one look at the database: a server that is stopped, not dead, must not hold a request.
 pub async fn within<T>(look: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(LOOK_TIMEOUT, look)
+    bounded(LOOK_TIMEOUT, look).await
+}
+
+/// Bounds one writing transaction. After `Unavailable` its outcome is unknown.
+pub async fn within_write<T>(write: impl Future<Output = Result<T>>) -> Result<T> {
+    bounded(WRITE_TIMEOUT, write).await
+}
+
+async fn bounded<T>(bound: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(bound, work)
         .await
-        .unwrap_or_else(|_| Err(StorageError::Unavailable("no answer within 2.5 s".into())))
+        .unwrap_or_else(|_| Err(StorageError::Unavailable(format!("no answer within {bound:?}"))))
 }

@@ -1,4 +1,4 @@
-//! The small ScaiKey: the identity platform as far as ScaiDNS speaks with it (contract section 19), over real HTTP.
+//! The small ScaiKey: the identity platform as far as ScaiDNS speaks with it, over real HTTP.
 //!
 //! | path | |
 //! |---|---|

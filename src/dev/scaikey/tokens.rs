@@ -1,4 +1,4 @@
-//! What the tokens say (contract section 1).
+//! What the tokens say.
 
 use serde_json::{Map, Value, json};
 

@@ -15,7 +15,7 @@ use super::rrset::{RecordRef, RrsetChange};
 use super::zone_content::ZoneContent;
 use session::Session;
 
-/// What the API says of every clash with what stands in the zone (contract 5).
+/// What the API says of every clash with what stands in the zone.
 pub const CONFLICT_MESSAGE: &str = "Record conflicts with existing entries";
 
 /// The largest TTL (RFC 2181 section 8).

@@ -1,4 +1,4 @@
-//! Whose rights a key may have, and who may say so (contract section 2). The same test guards whatever hands out a
+//! Whose rights a key may have, and who may say so. The same test guards whatever hands out a
 //! secret or brings one back to life.
 
 use crate::authz::{Actor, Assignment, Caller, Permission, Target, Visibility, decide};

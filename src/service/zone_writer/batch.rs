@@ -11,7 +11,7 @@ use crate::ids::{ChangeId, RecordId, ZoneId};
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::record_ids::Digest;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{StorageError, history, record_ids, staged, within};
+use crate::storage::{StorageError, history, record_ids, staged, within, within_write};
 use crate::tenancy::ZoneStatus;
 
 use super::super::{Error, Result};
@@ -28,6 +28,8 @@ use super::{Inner, protocol};
 
 /// How long requests wait for a zone that another replica writes to, or that is being recovered.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// PowerDNS refuses bodies over 2 MB.
+const PATCH_BYTES_MAX: usize = 1_500_000;
 /// The unique key that keeps one live zone a name.
 const LIVE_NAME_KEY: &str = "zones_live_name";
 /// Between two looks at a locked zone; with jitter, so that replicas do not march in step.
@@ -47,6 +49,8 @@ enum Round {
     Failed(Error),
     /// PowerDNS refused the batch as a whole; nothing ran.
     Refused(String),
+    /// One PATCH would hold more than PowerDNS takes.
+    TooLarge,
     Done,
 }
 
@@ -79,6 +83,7 @@ impl<'a> Batch<'a> {
                 Round::Done => return,
                 Round::Failed(error) => return self.fail_all(error),
                 Round::Refused(message) => return self.run_one_by_one(message).await,
+                Round::TooLarge => return self.run_in_halves().await,
                 Round::Again if Instant::now() >= patience => {
                     return self.fail_all(Error::unavailable("The zone is busy with another change"));
                 }
@@ -99,6 +104,13 @@ impl<'a> Batch<'a> {
         }
         for waiting in std::mem::take(&mut self.requests) {
             Box::pin(Batch::new(self.inner, self.zone, vec![waiting]).run()).await;
+        }
+    }
+
+    async fn run_in_halves(mut self) {
+        let rest = self.requests.split_off(self.requests.len() / 2);
+        for half in [std::mem::take(&mut self.requests), rest] {
+            Box::pin(Batch::new(self.inner, self.zone, half).run()).await;
         }
     }
 
@@ -215,7 +227,7 @@ impl<'a> Batch<'a> {
         now: time::OffsetDateTime,
     ) -> Round {
         let Some(batch) = payload.entries.first().map(|entry| entry.change) else { return Round::Done };
-        match self.commit_staged(row, payload, batch, now).await {
+        match within_write(self.commit_staged(row, payload, batch, now)).await {
             Ok(true) => {
                 answers.send();
                 Round::Done
@@ -286,6 +298,13 @@ impl<'a> Batch<'a> {
         payload.serial = Some(live.serial);
         payload.previous_marker = live.marker;
         payload.rectify = rectify::needed(after, &changes);
+        if patch_bytes(&changes) > PATCH_BYTES_MAX {
+            self.requests = answers.take_back();
+            return match self.requests.len() {
+                1 => Round::Failed(Error::invalid("content", "the change is larger than PowerDNS takes at once")),
+                _ => Round::TooLarge,
+            };
+        }
         let intent = match self.inner.intend(row, change, &payload).await {
             Ok(Some(intent)) => intent,
             Ok(None) => {
@@ -317,6 +336,17 @@ impl<'a> Batch<'a> {
             }
         }
     }
+}
+
+/// What the replacements of a PATCH hold, about: names, contents and what JSON puts around them.
+fn patch_bytes(changes: &[RrsetChange]) -> usize {
+    const PER_RECORD: usize = 64;
+    let record = |record: &crate::dns::Record| record.content.len() + PER_RECORD;
+    let rrset = |change: &RrsetChange| {
+        let records: usize = change.after.iter().flat_map(|after| &after.records).map(record).sum();
+        change.key.name.as_str().len() + PER_RECORD + records
+    };
+    changes.iter().map(rrset).sum()
 }
 
 /// Those that would have changed something hear the id of their change; the others may simply ask again.
@@ -374,7 +404,7 @@ impl Inner {
             kind: payload.kind.name().to_owned(),
             payload: serde_json::to_string(payload).map_err(|error| Error::Internal(error.to_string()))?,
         };
-        match self.insert_intent(row, &intent, payload).await {
+        match within_write(self.insert_intent(row, &intent, payload)).await {
             Ok(true) => Ok(Some(intent)),
             Ok(false) | Err(StorageError::Deadlock(_)) => Ok(None),
             Err(error) if error.is_duplicate_of("PRIMARY") => Ok(None),

@@ -88,7 +88,7 @@ pub async fn ensure_dark(
     const ATTEMPTS: u32 = 3; // a foreign dark zone is removed once, then ours is made
     for _ in 0..ATTEMPTS {
         let created = pdns.create_zone(&dark_zone(zone, id, nameservers, now)).await?;
-        let Some(server) = pdns.zone(zone.as_str()).await? else { continue };
+        let Some(server) = pdns.zone(zone.as_str(), 0).await? else { continue };
         if server.account == id.to_string() {
             return Ok(server);
         }

@@ -91,7 +91,7 @@ impl Recovery<'_> {
         if !cancelled {
             return Err("the fence does not hold".into());
         }
-        let server = self.pdns.zone(zone.as_str()).await.map_err(|error| error.to_string())?;
+        let server = self.pdns.zone(zone.as_str(), payload.record_count).await.map_err(|error| error.to_string())?;
         let Some(server) = server else { return Err("the zone vanished while it was recovered".into()) };
         let marker = protocol::read_marker(zone, &server);
         if marker.as_deref() == Some(&protocol::marker_value(intent.change)) {

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use crate::storage::history::{self, BatchRef, NewChange};
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::zones::{self, Progress, ZoneRow};
-use crate::storage::{Db, Result, StorageError, audit, fences, record_ids, staged, validations};
+use crate::storage::{Db, Result, StorageError, audit, fences, record_ids, staged, validations, within_write};
 use crate::tenancy::ZoneStatus;
 
 use super::payload::{Entry, IdRow, Kind, Payload};
@@ -27,12 +27,12 @@ pub struct Ending<'a> {
 pub async fn settle(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_>) -> Result<bool> {
     const ATTEMPTS: u32 = 5; // deadlocks in a row are rare even under load
     for _ in 1..ATTEMPTS {
-        match attempt(db, intent, payload, ending).await {
+        match within_write(attempt(db, intent, payload, ending)).await {
             Err(StorageError::Deadlock(_)) => {}
             other => return other,
         }
     }
-    attempt(db, intent, payload, ending).await
+    within_write(attempt(db, intent, payload, ending)).await
 }
 
 async fn attempt(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_>) -> Result<bool> {

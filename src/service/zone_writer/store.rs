@@ -30,7 +30,7 @@ pub async fn read(db: &Db, pdns: &Pdns, row: &ZoneRow) -> Result<ZoneState> {
         let content = within(staged::content(db, row.id, &row.name)).await?;
         return Ok(ZoneState { content, live: None });
     }
-    let Some(server) = pdns.zone(row.name.as_str()).await? else {
+    let Some(server) = pdns.zone(row.name.as_str(), row.record_count).await? else {
         tracing::error!(zone = %row.name, "an active zone is missing in PowerDNS");
         return Err(Error::Upstream(format!("PowerDNS does not hold the zone {}", row.name)));
     };

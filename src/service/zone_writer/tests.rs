@@ -158,13 +158,13 @@ async fn staged_records_go_live_with_their_ids() {
     let access = world.claim("shop.test").await;
     let staged = writer.apply(addition(access, "www.shop.test", RecordType::A, "192.0.2.1")).await.expect("staged");
     let id = staged.operations[0].after.as_ref().expect("record").id;
-    assert!(world.pdns().zone("shop.test").await.expect("answer").is_none());
+    assert!(world.pdns().zone("shop.test", 0).await.expect("answer").is_none());
     writer.go_live(going_live(access)).await.expect("goes live");
     writer.go_live(going_live(access)).await.expect("safe to repeat");
     let view = writer.view(&access).await.expect("view");
     let record = view.find(id).expect("the same id");
     assert_eq!(record.reference.content, "192.0.2.1");
-    let server = world.pdns().zone("shop.test").await.expect("answer").expect("zone");
+    let server = world.pdns().zone("shop.test", 0).await.expect("answer").expect("zone");
     assert!(server.rrsets.iter().any(|rrset| rrset.name == "www.shop.test." && !rrset.records[0].disabled));
     assert_eq!(world.row(&access).await.status, ZoneStatus::Active);
     assert_eq!(world.count("SELECT COUNT(*) FROM staged_rrsets").await, 0);
@@ -191,7 +191,7 @@ async fn parallel_additions_from_two_replicas_lose_nothing() {
     for task in tasks {
         task.await.expect("no panic");
     }
-    let server = world.pdns().zone("busy.test").await.expect("answer").expect("zone");
+    let server = world.pdns().zone("busy.test", 0).await.expect("answer").expect("zone");
     let txt = server.rrsets.iter().find(|r| r.name == "busy.test." && r.record_type == "TXT").expect("rrset");
     assert_eq!(txt.records.len(), 96);
     assert_eq!(world.count("SELECT COUNT(*) FROM record_ids").await, 96);
@@ -287,7 +287,7 @@ async fn a_zone_is_withdrawn_returned_and_deleted_for_good() {
     writer.apply(addition(access, "c.gone.test", RecordType::A, "192.0.2.2")).await.expect("accepted");
     writer.set_status(departure(access), ZoneStatus::Inactive).await.expect("withdrawn");
     writer.delete(departure(access)).await.expect("deleted");
-    assert!(world.pdns().zone("gone.test").await.expect("answer").is_none());
+    assert!(world.pdns().zone("gone.test", 0).await.expect("answer").is_none());
     assert_eq!(world.count("SELECT COUNT(*) FROM zones").await, 0);
     assert_eq!(world.count("SELECT COUNT(*) FROM record_ids").await, 0);
     // the name is free again, and its serial goes on above the old one
@@ -306,7 +306,7 @@ async fn fences_are_taken_down_once_powerdns_was_started_anew() {
     tokio::time::sleep(Duration::from_secs(5)).await; // uptime is in whole seconds, with a tolerance of three
     world.servers.pdns.restart().await.expect("restart");
     assert_eq!(writer.sweep_fences().await.expect("sweep"), 1);
-    let server = world.pdns().zone("fenced.test").await.expect("answer").expect("zone");
+    let server = world.pdns().zone("fenced.test", 0).await.expect("answer").expect("zone");
     assert!(!server.rrsets.iter().any(|rrset| rrset.name.starts_with("_scaidns-")));
     assert_eq!(world.count("SELECT COUNT(*) FROM fences").await, 0);
     assert_eq!(world.count("SELECT COUNT(*) FROM zones WHERE drift_noted_at IS NOT NULL").await, 0);
