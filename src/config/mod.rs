@@ -83,7 +83,7 @@ pub struct ScaiKeyConfig {
 pub struct Secrets {
     /// `API_KEY_PEPPER`: comma separated, newest first, each at least 32 bytes.
     pub api_key_peppers: Vec<SecretString>,
-    /// `SESSION_SECRET`: at least 32 bytes; signs cursors.
+    /// `SESSION_SECRET`: at least 32 bytes; for what replicas will sign for each other.
     pub session_secret: SecretString,
     /// `SCAIKEY_WEBHOOK_SECRET`: comma separated.
     pub webhook_secrets: Vec<SecretString>,
@@ -161,7 +161,7 @@ impl Config {
             },
             nameservers: r.host_names("NAMESERVERS"),
             trusted_proxies: r.networks("TRUSTED_PROXIES"),
-            cors_origins: r.list("CORS_ORIGINS"),
+            cors_origins: r.origins("CORS_ORIGINS"),
             log: LogConfig {
                 level: r.text("LOG_LEVEL", "info").to_ascii_lowercase(),
                 json: r.choice("LOG_FORMAT", &[("text", false), ("json", true)], false),

@@ -176,6 +176,17 @@ impl<'a> Reader<'a> {
         split(&self.text(name, ""))
     }
 
+    pub fn origins(&mut self, name: &str) -> Vec<String> {
+        let mut origins = Vec::new();
+        for item in self.list(name) {
+            match reqwest::Url::parse(&item).map(|url| url.origin()) {
+                Ok(origin) if origin.is_tuple() => origins.push(origin.ascii_serialization()),
+                _ => self.problem(name, format!("has {item:?}, which is no origin like https://app.example")),
+            }
+        }
+        origins
+    }
+
     pub fn networks(&mut self, name: &str) -> Vec<IpNet> {
         let mut networks = Vec::new();
         for item in self.list(name) {

@@ -64,6 +64,7 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("x-tenant-id"),
             request_id::HEADER,
         ])
         .expose_headers([request_id::HEADER, header::RETRY_AFTER])

@@ -93,7 +93,7 @@ async fn what_is_no_users_access_token_is_refused() {
         json!({"at_hash": "h"}),
         json!({"token_type": "id_token"}),
         json!({"token_use": "id"}),
-        json!({"scope": null}),
+        json!({"scope": null, "tenant_id": null}),
     ] {
         let error = refused_claims(&server, id_token.clone()).await;
         assert!(matches!(error, TokenError::NotAnAccessToken), "{id_token}: {error}");

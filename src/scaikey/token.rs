@@ -247,7 +247,7 @@ fn check_audience(claims: &Claims, client_id: &str) -> Result<(), TokenError> {
 }
 
 /// An ID token has the same signer, issuer and audience: it is told apart by what it carries, and an access token by
-/// its scopes or by saying what it is.
+/// what it says of rights (scopes, roles, a tenant) or by saying what it is.
 fn check_kind(claims: &Claims, envelope: &Envelope) -> Result<(), TokenError> {
     let of_the_platform = claims.platform_token.as_ref().is_some_and(|value| *value != Value::Bool(false));
     let kinds: Vec<String> = [&claims.token_type, &claims.token_use, &envelope.typ]
@@ -263,8 +263,12 @@ fn check_kind(claims: &Claims, envelope: &Envelope) -> Result<(), TokenError> {
     let another_kind =
         is_one_of(&["id", "id_token", "id+jwt", "refresh", "refresh_token", "logout+jwt", "logout_token"]);
     let says_so = is_one_of(&["access", "access_token", "bearer", "at+jwt", "application/at+jwt"]);
-    let has_scopes = claims.scope.is_some() || claims.scopes.is_some();
-    if hashes || another_kind || !(says_so || has_scopes) {
+    let speaks_of_rights = claims.scope.is_some()
+        || claims.scopes.is_some()
+        || claims.role.is_some()
+        || claims.roles.is_some()
+        || claims.tenant_id.is_some();
+    if hashes || another_kind || !(says_so || speaks_of_rights) {
         return Err(TokenError::NotAnAccessToken);
     }
     Ok(())

@@ -39,9 +39,7 @@ pub enum Error {
     #[error("{message}")]
     Unavailable { message: String, retry_after: u32 },
     /// A write was sent and no answer came; recovery settles it.
-    #[error(
-        "the outcome of change {0} is being determined; look at it again or repeat the request with the same Idempotency-Key"
-    )]
+    #[error("the outcome of change {0} is being determined; read the domain again in a few seconds")]
     OutcomeUnknown(ChangeId),
     /// Our own fault. The message is for the log, never for the caller.
     #[error("internal error: {0}")]

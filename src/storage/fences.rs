@@ -9,7 +9,7 @@ use crate::ids::ChangeId;
 
 use super::{Db, Result};
 
-/// `PDNS_FENCE_KEEP`: longer than any call stays on its way.
+/// Longer than any call stays on its way.
 pub const KEEP_SECONDS: u32 = 3_600;
 
 /// A start time read from an uptime in whole seconds wavers by one; two starts are told apart from three on.

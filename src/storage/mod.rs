@@ -14,7 +14,7 @@ pub mod history;
 pub mod intents;
 pub mod record_ids;
 pub mod staged;
-#[cfg(test)]
+#[cfg(all(test, feature = "dev"))]
 pub mod testing;
 pub mod validations;
 pub mod zones;

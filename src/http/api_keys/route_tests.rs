@@ -7,7 +7,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tower::ServiceExt;
@@ -170,7 +169,7 @@ impl World {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 1_000))));
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let status = response.status();
-        let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 

@@ -28,8 +28,6 @@ use super::{Inner, protocol};
 
 /// How long requests wait for a zone that another replica writes to, or that is being recovered.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// PowerDNS refuses bodies over 2 MB.
-const PATCH_BYTES_MAX: usize = 1_500_000;
 /// The unique key that keeps one live zone a name.
 const LIVE_NAME_KEY: &str = "zones_live_name";
 /// Between two looks at a locked zone; with jitter, so that replicas do not march in step.
@@ -298,7 +296,7 @@ impl<'a> Batch<'a> {
         payload.serial = Some(live.serial);
         payload.previous_marker = live.marker;
         payload.rectify = rectify::needed(after, &changes);
-        if patch_bytes(&changes) > PATCH_BYTES_MAX {
+        if protocol::patch_bytes(&changes) > protocol::PATCH_BYTES_MAX {
             self.requests = answers.take_back();
             return match self.requests.len() {
                 1 => Round::Failed(Error::invalid("content", "the change is larger than PowerDNS takes at once")),
@@ -336,17 +334,6 @@ impl<'a> Batch<'a> {
             }
         }
     }
-}
-
-/// What the replacements of a PATCH hold, about: names, contents and what JSON puts around them.
-fn patch_bytes(changes: &[RrsetChange]) -> usize {
-    const PER_RECORD: usize = 64;
-    let record = |record: &crate::dns::Record| record.content.len() + PER_RECORD;
-    let rrset = |change: &RrsetChange| {
-        let records: usize = change.after.iter().flat_map(|after| &after.records).map(record).sum();
-        change.key.name.as_str().len() + PER_RECORD + records
-    };
-    changes.iter().map(rrset).sum()
 }
 
 /// Those that would have changed something hear the id of their change; the others may simply ask again.

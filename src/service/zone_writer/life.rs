@@ -105,6 +105,35 @@ pub async fn ensure_dark(
     Err(Error::Upstream(format!("PowerDNS: the zone {zone} could not be made")))
 }
 
+/// What makes the content of a dark zone the wanted one, in parts that each fit into a PATCH; the SOA in the last.
+pub fn filling(there: &ZoneContent, wanted: &ZoneContent) -> (Vec<Vec<RrsetChange>>, Vec<RrsetChange>) {
+    let mut changes = Vec::new();
+    for (key, before) in there.iter().filter(|(key, _)| wanted.get(key).is_none()) {
+        changes.push(RrsetChange { key: key.clone(), before: Some(before.clone()), after: None });
+    }
+    let mut soa = Vec::new();
+    for (key, after) in wanted.iter().filter(|(key, after)| there.get(key) != Some(*after)) {
+        let change = RrsetChange { key: key.clone(), before: there.get(key).cloned(), after: Some(after.clone()) };
+        if key.record_type == RecordType::Soa { soa.push(change) } else { changes.push(change) }
+    }
+    let mut parts = vec![Vec::new()];
+    let mut bytes = 0;
+    for change in changes {
+        let more = protocol::patch_bytes(std::slice::from_ref(&change));
+        if bytes + more > protocol::PATCH_BYTES_MAX {
+            parts.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += more;
+        if let Some(part) = parts.last_mut() {
+            part.push(change);
+        }
+    }
+    let mut last = parts.pop().unwrap_or_default();
+    last.extend(soa);
+    (parts, last)
+}
+
 /// No enabled SOA: served to nobody.
 fn is_dark(zone: &ZoneName, server: &ServerZone) -> bool {
     let fqdn = zone.fqdn();

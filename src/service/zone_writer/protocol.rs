@@ -18,6 +18,9 @@ pub const RESERVED_LABEL: &str = "_scaidns";
 /// What the marker of a zone holds before its first change.
 pub const MARKER_BORN: &str = "born";
 
+/// What one PATCH may hold: PowerDNS refuses bodies over 2 MB.
+pub const PATCH_BYTES_MAX: usize = 1_500_000;
+
 const MARKER_PROBE: &str = "probe";
 const BOOKKEEPING_TTL: u32 = 60;
 
@@ -60,7 +63,16 @@ pub fn newborn_marker(zone: &ZoneName) -> ServerRrset {
 
 /// A guarded PATCH: marker, guard, deletions, replacements. The order is what makes it sound.
 pub fn write(zone: &ZoneName, change: ChangeId, changes: &[RrsetChange]) -> Vec<RrsetPatch> {
-    let mut patch = vec![marker_patch(zone, &marker_value(change)), guard_patch(zone, change)];
+    guarded(zone, change, &marker_value(change), changes)
+}
+
+/// The same ahead of a zone's going live: the marker keeps its value, so that only the last PATCH counts as having run.
+pub fn write_dark(zone: &ZoneName, change: ChangeId, marker: &str, changes: &[RrsetChange]) -> Vec<RrsetPatch> {
+    guarded(zone, change, marker, changes)
+}
+
+fn guarded(zone: &ZoneName, change: ChangeId, marker: &str, changes: &[RrsetChange]) -> Vec<RrsetPatch> {
+    let mut patch = vec![marker_patch(zone, marker), guard_patch(zone, change)];
     let (gone, there): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.after.is_none());
     for RrsetChange { key, .. } in gone {
         patch.push(RrsetPatch::delete(key.name.fqdn(), key.record_type.as_str()));
@@ -72,6 +84,17 @@ pub fn write(zone: &ZoneName, change: ChangeId, changes: &[RrsetChange]) -> Vec<
         }
     }
     patch
+}
+
+/// What the replacements of a PATCH hold, about: names, contents and what JSON puts around them.
+pub fn patch_bytes(changes: &[RrsetChange]) -> usize {
+    const PER_RECORD: usize = 64;
+    let record = |record: &crate::dns::Record| record.content.len() + PER_RECORD;
+    let rrset = |change: &RrsetChange| {
+        let records: usize = change.after.iter().flat_map(|after| &after.records).map(record).sum();
+        change.key.name.as_str().len() + PER_RECORD + records
+    };
+    changes.iter().map(rrset).sum()
 }
 
 /// Takes fences down that have done their duty.

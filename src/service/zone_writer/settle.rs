@@ -59,12 +59,14 @@ async fn apply(
 ) -> Result<()> {
     let Payload { kind, entries, audit: audit_entries, ids_removed, ids_put, record_count, tenant, revision, .. } =
         payload;
+    // a withdrawn zone has none: PowerDNS says 0 while the SOA is disabled
+    let serial = ending.serial.filter(|serial| *serial != 0);
     let batch = BatchRef {
         id: intent.change,
         zone: intent.zone,
         tenant: *tenant,
         revision: *revision,
-        serial: ending.serial,
+        serial,
         now: ending.now,
     };
     history::append(tx, &batch, &new_changes(entries)?).await?;
@@ -73,7 +75,7 @@ async fn apply(
     record_ids::replace(tx, intent.zone, ids_removed, &put).await?;
     let progress = Progress {
         revisions: entries.len() as u64,
-        serial: ending.serial,
+        serial,
         last_change: intent.change,
         record_count: *record_count,
         drift: ending.drift,

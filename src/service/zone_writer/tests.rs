@@ -312,3 +312,21 @@ async fn fences_are_taken_down_once_powerdns_was_started_anew() {
     assert_eq!(world.count("SELECT COUNT(*) FROM zones WHERE drift_noted_at IS NOT NULL").await, 0);
     world.servers.stop().await;
 }
+
+#[tokio::test]
+async fn a_claim_larger_than_one_patch_goes_live_whole() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.claim("large.test").await;
+    let long = format!("\"{}\"", "x".repeat(250));
+    let content = vec![long; 200].join(" ");
+    for n in 0..45 {
+        let name = format!("t{n}.large.test");
+        writer.apply(addition(access, &name, RecordType::Txt, &content)).await.expect("staged");
+    }
+    writer.go_live(going_live(access)).await.expect("goes live");
+    let server = world.pdns().zone("large.test", 45).await.expect("answer").expect("zone");
+    assert_eq!(server.rrsets.iter().filter(|rrset| rrset.name.starts_with('t')).count(), 45);
+    assert_eq!(world.row(&access).await.status, ZoneStatus::Active);
+    world.servers.stop().await;
+}

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::authz::ZoneAccess;
 use crate::dns::{RecordType, RrsetChange, ZoneContent};
 use crate::ids::{ChangeId, ValidationId, ZoneId};
-use crate::pdns::DeleteAnswer;
+use crate::pdns::{DeleteAnswer, ServerZone};
 use crate::storage::audit::AuditEntry;
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::zones::{self, ZoneRow};
@@ -21,7 +21,7 @@ use super::batch::Finished;
 use super::life::{self, Sent};
 use super::payload::{Entry, Kind, Payload};
 use super::settle::{Ending, settle};
-use super::store::{self, LiveState};
+use super::store::{self, LiveState, ZoneState};
 use super::{Inner, ZoneWriter, protocol};
 
 /// How long a transition waits for other changes of the zone.
@@ -165,27 +165,32 @@ impl Inner {
             self.payload(&row, Kind::GoLive { validation: request.validation }, &content, Some((request, &changes)));
         let Some(intent) = self.intend(&row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
         let now = self.clock.now();
-        let dark = life::ensure_dark(&self.pdns, &row.name, row.id, &self.nameservers, now).await;
-        let sent = match dark {
-            Ok(_) => {
-                let everything: Vec<RrsetChange> = content
-                    .iter()
-                    .map(|(key, rrset)| RrsetChange { key: key.clone(), before: None, after: Some(rrset.clone()) })
-                    .collect();
-                let patch = protocol::write(&row.name, intent.change, &everything);
-                Sent::of(self.pdns.patch(row.name.as_str(), &patch).await, intent.change)
-            }
-            Err(error @ Error::Conflict { .. }) => {
-                self.drop_intent(&intent, &payload, "the name is served already").await?;
-                return Err(error);
-            }
-            // the POST may still land, as a dark zone that harms nobody; the next attempt goes on from there
+        let sent = match life::ensure_dark(&self.pdns, &row.name, row.id, &self.nameservers, now).await {
+            Ok(dark) => self.fill_and_light(&row, &intent, &content, dark).await,
+            // a POST may still land, as a dark zone that harms nobody; the next attempt goes on from there
             Err(error) => {
                 self.drop_intent(&intent, &payload, &error.to_string()).await?;
                 return Err(error);
             }
         };
         self.conclude(&row, &intent, &payload, sent).await.map(Step::Done)
+    }
+
+    /// Brings a dark zone to the wanted content. What does not fit into one PATCH goes ahead while the zone is dark,
+    /// under the same guard; the last PATCH has the SOA, and is the one that counts.
+    async fn fill_and_light(&self, row: &ZoneRow, intent: &Intent, content: &ZoneContent, dark: ServerZone) -> Sent {
+        let ZoneState { content: there, live } = store::from_server(&row.name, dark);
+        let marker = live.and_then(|live| live.marker).unwrap_or_else(|| protocol::MARKER_BORN.to_owned());
+        let (mut parts, last) = life::filling(&there, content);
+        let zone = row.name.as_str();
+        for part in &mut parts {
+            let patch = protocol::write_dark(&row.name, intent.change, &marker, part);
+            match Sent::of(self.pdns.patch(zone, &patch).await, intent.change) {
+                Sent::Applied { .. } => {}
+                other => return other,
+            }
+        }
+        Sent::of(self.pdns.patch(zone, &protocol::write(&row.name, intent.change, &last)).await, intent.change)
     }
 
     /// The staged records with the platform's SOA and, unless the tenant brought its own, its nameservers.
