@@ -8,7 +8,19 @@
 
 mod support;
 
+mod audit;
+mod domains;
+mod errors;
+mod isolation;
+mod keys;
+mod layers;
+mod openapi;
+mod operations;
+mod policy;
+mod records;
 mod smoke;
+mod tour;
+mod validation;
 
 use std::process::ExitCode;
 
@@ -18,9 +30,23 @@ fn main() -> ExitCode {
     if let Some(code) = support::reaper::run_if_asked() {
         return code;
     }
-    let trials: Trials = [("smoke", smoke::tests())]
-        .into_iter()
-        .flat_map(|(module, trials)| trials.into_iter().map(move |trial| trial.within(module)))
-        .collect();
+    let trials: Trials = [
+        ("audit", audit::tests()),
+        ("domains", domains::tests()),
+        ("errors", errors::tests()),
+        ("isolation", isolation::tests()),
+        ("keys", keys::tests()),
+        ("layers", layers::tests()),
+        ("openapi", openapi::tests()),
+        ("operations", operations::tests()),
+        ("policy", policy::tests()),
+        ("records", records::tests()),
+        ("smoke", smoke::tests()),
+        ("tour", tour::tests()),
+        ("validation", validation::tests()),
+    ]
+    .into_iter()
+    .flat_map(|(module, trials)| trials.into_iter().map(move |trial| trial.within(module)))
+    .collect();
     support::run(trials)
 }

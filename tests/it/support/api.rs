@@ -91,10 +91,6 @@ impl Api {
         Self { url: url.to_owned(), credentials: self.credentials.clone() }
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, None).await
     }

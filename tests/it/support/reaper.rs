@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use scaidns::dev::process::{Identity, end_leftovers};
+use scaidns::dev::process::{Identity, RUN_FOLDER, end_leftovers};
 use scaidns::dev::supervisor::background;
 
 const ASKED: &str = "SCAIDNS_TEST_REAPER";
@@ -78,8 +78,12 @@ pub fn run_if_asked() -> Option<ExitCode> {
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
-        let folders = fs::read_dir(&root).into_iter().flatten().flatten().map(|entry| entry.path());
-        let ends = folders.filter(|path| path.is_dir()).map(|folder| async move {
+        let below = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let worlds: Vec<PathBuf> = below(&root).collect();
+        // A stack of `scaidns dev` may stand in a folder of a test's folder.
+        let stacks: Vec<PathBuf> = worlds.iter().flat_map(|world| below(world)).collect();
+        let running = worlds.into_iter().chain(stacks).filter(|folder| folder.join(RUN_FOLDER).is_dir());
+        let ends = running.map(|folder| async move {
             let _ = background::stop(&folder).await;
             end_leftovers(&folder, GRACE).await;
         });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use scaidns::dev::registrar::{self, Entry};
 use scaidns::dev::scaikey::{self, directory};
 use scaidns::dev::secrets::Secrets;
 use scaidns::dev::servers::{Probe, Server};
-use scaidns::dev::{Ports, Registrar, ScaiKey, Servers};
+use scaidns::dev::{DevError, Ports, Registrar, ScaiKey, Servers};
 use serde_json::Value;
 use sqlx::MySqlPool;
 use sqlx::mysql::MySqlPoolOptions;
@@ -282,7 +282,7 @@ impl Builder {
         let Self { name, replicas, worker, env: more } = self;
         let folder = reaper::folder(name);
         let ports = free_ports();
-        let servers = Servers::start(&folder, ports).await.map_err(text)?;
+        let servers = start_servers(&folder, ports).await?;
         let folder = folder.canonicalize().map_err(text)?;
         let secrets = servers.connection().secrets.clone();
         let scaikey = ScaiKey::start(scaikey::Settings {
@@ -428,6 +428,23 @@ fn free_ports() -> Ports {
 /// A range of ports for a stack that a test starts by itself.
 pub fn port_base() -> String {
     free_ports().base().to_string()
+}
+
+/// One after the other: a MariaDB that starts removes what another one, being installed, has in the common folder for
+/// temporary tables. A stack beside this run may do so, too; then the folder is as before and it is tried again.
+async fn start_servers(folder: &Path, ports: Ports) -> Result<Servers, String> {
+    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    const TRIES: usize = 3;
+    let _one = ONE.lock().await;
+    let mut last = String::new();
+    for _ in 0..TRIES {
+        match Servers::start(folder, ports).await {
+            Ok(servers) => return Ok(servers),
+            Err(DevError::EndedEarly { name, tail, .. }) if name == "mariadb-install-db" => last = tail,
+            Err(other) => return Err(other.to_string()),
+        }
+    }
+    Err(last)
 }
 
 async fn pool(url: &str) -> Result<MySqlPool, String> {

@@ -1,0 +1,125 @@
+//! The layers point one way: `use crate::` read from the sources themselves.
+//!
+//! `main → cli → app → { http | worker | dev } → service → { storage · pdns · scaikey · resolve } → authz →
+//! { dns · tenancy · config · ids · clock }`; `shutdown` and `telemetry` stand beside `app`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::support::{Trials, trials};
+
+pub fn tests() -> Trials {
+    trials![no_arrow_points_upward]
+}
+
+/// From the top. A module that is not here fails the test: it needs a place.
+const LEVELS: [&[&str]; 7] = [
+    &["cli"],
+    &["app", "shutdown", "telemetry"],
+    &["http", "worker", "dev"],
+    &["service"],
+    &["storage", "pdns", "scaikey", "resolve"],
+    &["authz"],
+    &["dns", "tenancy", "config", "ids", "clock"],
+];
+
+/// Neighbours of one level that may know each other, and why.
+const NEIGHBOURS: [(&str, &str); 3] = [
+    ("app", "shutdown"),  // the parts that only a running process has
+    ("app", "telemetry"), // likewise
+    ("tenancy", "ids"),   // a zone's row is named by its ids
+];
+
+async fn no_arrow_points_upward() {
+    let mut files = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    assert!(files.len() > 50, "only {} files", files.len());
+    let mut arrows: BTreeMap<(String, String), String> = BTreeMap::new();
+    for file in files {
+        let inside = file.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("below src");
+        let first = inside.components().next().expect("a part").as_os_str().to_string_lossy().into_owned();
+        let module = first.trim_end_matches(".rs").to_owned();
+        if module == "main" || module == "lib" {
+            continue;
+        }
+        for target in targets(&std::fs::read_to_string(&file).expect("readable")) {
+            if target != module {
+                arrows.entry((module.clone(), target)).or_insert_with(|| inside.display().to_string());
+            }
+        }
+    }
+    assert!(arrows.contains_key(&("http".to_owned(), "service".to_owned())), "the reading works");
+    let mut wrong = Vec::new();
+    for ((from, to), file) in arrows {
+        let (above, below) = (level(&from), level(&to));
+        let neighbours = NEIGHBOURS.contains(&(from.as_str(), to.as_str()));
+        if above > below || (above == below && !neighbours) {
+            wrong.push(format!("{from} → {to} in {file}"));
+        }
+    }
+    assert!(wrong.is_empty(), "these point upward or sideways:\n  {}", wrong.join("\n  "));
+}
+
+fn level(module: &str) -> usize {
+    let found = LEVELS.iter().position(|level| level.contains(&module));
+    found.unwrap_or_else(|| panic!("the module {module} has no place among the layers"))
+}
+
+/// The sources that are built into the product: tests may stand on anything.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("readable").flatten() {
+        let path = entry.path();
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        if name == "tests" || name == "testing" {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The modules of this crate that a source names, `use crate::{a, b::c}` and `crate::a::f()` alike.
+fn targets(source: &str) -> BTreeSet<String> {
+    let product = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or(source);
+    let code: String =
+        product.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut found = BTreeSet::new();
+    for (start, _) in code.match_indices("crate::") {
+        let qualified =
+            code[..start].ends_with('$') || code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let rest = &code[start + "crate::".len()..];
+        if qualified {
+            continue;
+        }
+        match rest.strip_prefix('{') {
+            None => found.extend(first_word(rest)),
+            Some(list) => {
+                let mut depth = 0;
+                let mut at_start = true;
+                for (position, c) in list.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => at_start = true,
+                        c if c.is_whitespace() => {}
+                        _ if at_start && depth == 0 => {
+                            found.extend(first_word(&list[position..]));
+                            at_start = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+fn first_word(text: &str) -> Option<String> {
+    let word: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    (!word.is_empty()).then_some(word)
+}
