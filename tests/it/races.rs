@@ -115,7 +115,7 @@ async fn came_in_history(world: &World, domain: &Domain) -> Vec<String> {
     let mut came = Vec::new();
     for row in rows {
         let changes: Vec<Value> = serde_json::from_str(&row).expect("JSON");
-        for change in changes.iter().filter(|change| change["key"]["type"] == "TXT") {
+        for change in changes.iter().filter(|change| change["type"] == "TXT") {
             let before = values(&change["before"]);
             let after = values(&change["after"]);
             came.extend(after.difference(&before).cloned());

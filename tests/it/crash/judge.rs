@@ -117,7 +117,7 @@ async fn history(world: &World, zone: &Zone, wrong: &mut Vec<String>) -> Vec<Ste
             serial_before = *serial;
         }
         let changes: Value = serde_json::from_str(changes).expect("JSON");
-        let texts = changes.as_array().expect("a list").iter().filter(|change| change["key"]["type"] == "TXT");
+        let texts = changes.as_array().expect("a list").iter().filter(|change| change["type"] == "TXT");
         for change in texts {
             let (before, after) = (values(&change["before"]), values(&change["after"]));
             let (mut gone, mut come) = (before.difference(&after).cloned(), after.difference(&before).cloned());
