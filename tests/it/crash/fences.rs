@@ -3,23 +3,30 @@
 use std::time::Duration;
 
 use reqwest::{Client, Method};
-use scaidns::dev::Servers;
+use scaidns::dev::{Ports, Servers};
 use serde_json::{Value, json};
+use sqlx::MySqlPool;
+use sqlx::mysql::MySqlPoolOptions;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::support::{Trials, World, eventually, trials};
+use crate::support::{Trials, World, eventually, reaper, trials, world};
 
 /// PATCHes at once to one zone, and how many each sender sends.
 const SENDERS: usize = 4;
 const PATCHES: usize = 15;
+/// Of an RRset that is most of a small database.
+const VALUES: usize = 100;
 /// Long enough to see that an answer is not there.
 const A_MOMENT: Duration = Duration::from_millis(500);
+/// Longer than a PATCH takes, shorter than PowerDNS waits for its database (10 s).
+const A_WHILE: Duration = Duration::from_secs(5);
 
 pub fn tests() -> Trials {
     trials![
         patches_that_begin_with_the_marker_queue_and_step_the_serial_once_each,
         a_patch_past_its_guard_is_waited_for_by_the_probe_and_seen_by_the_marker,
+        a_patch_does_not_wait_for_a_row_of_another_zone_however_small_the_database,
     ]
 }
 
@@ -45,29 +52,22 @@ async fn patches_that_begin_with_the_marker_queue_and_step_the_serial_once_each(
 }
 
 async fn a_patch_past_its_guard_is_waited_for_by_the_probe_and_seen_by_the_marker() {
-    let world = World::shared().await;
-    let powerdns = Powerdns::of(world);
+    let (servers, db) = own_servers("in-flight").await;
+    // In a small table MariaDB may read every row to delete one, and wait for rows that are none of its business.
+    let many = "INSERT INTO records (domain_id, name, type, content, ttl) \
+                SELECT 1000000, CONCAT('host-', seq, '.others.test'), 'A', '192.0.2.1', 60 FROM seq_1_to_20000";
+    sqlx::raw_sql(many).execute(&db).await.expect("other rows");
+    let powerdns = Powerdns::new(&servers);
     let zone = powerdns.zone("in-flight").await;
     let name = format!("www.{zone}");
     powerdns.patch(&zone, &[replace(&name, "A", &[("192.0.2.1", false)])]).await.expect(204);
 
     // A row that the PATCH comes to after its guard is locked, so that it stays in flight.
-    let mut lock = world.pdns_db.begin().await.expect("a transaction");
-    let locked: Vec<i64> = sqlx::query_scalar("SELECT id FROM records WHERE name = ? AND type = 'A' FOR UPDATE")
-        .bind(name.trim_end_matches('.'))
-        .fetch_all(&mut *lock)
-        .await
-        .expect("the lock");
-    assert_eq!(locked.len(), 1);
+    let held = lock(&db, &name, "A").await.expect("the lock");
     let patch = vec![marker(&zone, "zombie"), guard(&zone, "zombie"), replace(&name, "A", &[("192.0.2.2", false)])];
     let zombie = powerdns.later(&zone, patch.clone());
     eventually("the PATCH holds the marker's row", || async {
-        let mut look = world.pdns_db.begin().await.map_err(|error| error.to_string())?;
-        let sql = "SELECT id FROM records WHERE name = ? AND type = 'TXT' FOR UPDATE NOWAIT";
-        let free: Result<Vec<i64>, _> = sqlx::query_scalar(sql)
-            .bind(format!("_scaidns.{}", zone.trim_end_matches('.')))
-            .fetch_all(&mut *look)
-            .await;
+        let free = lock(&db, &format!("_scaidns.{zone}"), "TXT").await;
         if free.is_err() { Ok(()) } else { Err("it is free".to_owned()) }
     })
     .await;
@@ -80,7 +80,7 @@ async fn a_patch_past_its_guard_is_waited_for_by_the_probe_and_seen_by_the_marke
     let early = tokio::time::timeout(A_MOMENT, &mut probe).await;
     assert!(early.is_err(), "the probe did not wait for the PATCH: {early:?}");
 
-    lock.rollback().await.expect("unlocked");
+    held.rollback().await.expect("unlocked");
     zombie.await.expect("no panic").expect(204);
     let probed = probe.await.expect("no panic");
     assert!(probed.status == 422 && probed.text.contains("_scaidns-zombie"), "{probed:?}");
@@ -93,7 +93,54 @@ async fn a_patch_past_its_guard_is_waited_for_by_the_probe_and_seen_by_the_marke
     assert_eq!(content(&name, "A"), "192.0.2.2");
     let again = powerdns.patch(&zone, &patch).await;
     assert!(again.status == 422 && again.text.contains("_scaidns-zombie"), "{again:?}");
-    powerdns.drop_zone(&zone).await;
+    db.close().await;
+    servers.stop().await;
+}
+
+/// Else they would wait for each other in a circle, too: deadlocks, and changes refused for nothing.
+async fn a_patch_does_not_wait_for_a_row_of_another_zone_however_small_the_database() {
+    let (servers, db) = own_servers("small").await;
+    let powerdns = Powerdns::new(&servers);
+    let (busy, other) = (powerdns.zone("busy").await, powerdns.zone("other").await);
+    let name = format!("www.{busy}");
+    powerdns.patch(&busy, &[replace(&name, "A", &[("192.0.2.1", false)])]).await.expect(204);
+    // Most of what the database holds is one RRset: cheaper to read everything than to use the index.
+    let values: Vec<String> = (0..VALUES).map(|n| format!("\"value {n}\"")).collect();
+    let many: Vec<(&str, bool)> = values.iter().map(|value| (value.as_str(), false)).collect();
+    powerdns.patch(&other, &[replace(&other, "TXT", &many)]).await.expect(204);
+    let held = lock(&db, &name, "A").await.expect("the lock");
+    let mut patch = powerdns.later(&other, vec![marker(&other, "change"), replace(&other, "TXT", &many[1..])]);
+    let answer = tokio::time::timeout(A_WHILE, &mut patch).await;
+    held.rollback().await.expect("unlocked");
+    let said = answer.unwrap_or_else(|_| panic!("a PATCH of {other} waits for a row of {busy}")).expect("no panic");
+    said.expect(204);
+    db.close().await;
+    servers.stop().await;
+}
+
+/// MariaDB and PowerDNS of one test's own, and a pool for the rows of the latter.
+async fn own_servers(name: &str) -> (Servers, MySqlPool) {
+    let ports = Ports::from_base(world::port_base().parse().expect("a port")).expect("a range of ports");
+    let servers = Servers::start(&reaper::folder(name), ports).await.expect("servers");
+    let options = MySqlPoolOptions::new().after_connect(|connection, _| {
+        // As PowerDNS has it: no gaps are locked.
+        Box::pin(async move {
+            let level = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+            sqlx::raw_sql(level).execute(connection).await.map(drop)
+        })
+    });
+    let db = options.connect(&servers.pdns_database_url()).await.expect("a pool");
+    (servers, db)
+}
+
+/// Locks the rows of an RRset, and no other; an error when somebody else has.
+async fn lock(db: &MySqlPool, name: &str, record_type: &str) -> sqlx::Result<sqlx::Transaction<'static, sqlx::MySql>> {
+    let mut transaction = db.begin().await?;
+    let sql = "SELECT id FROM records FORCE INDEX (records_name_type) WHERE name = ? AND type = ? FOR UPDATE NOWAIT";
+    let query = sqlx::query_scalar(sql).bind(name.trim_end_matches('.')).bind(record_type);
+    let rows: Vec<i64> = query.fetch_all(&mut *transaction).await?;
+    assert_eq!(rows.len(), 1, "{name} {record_type}");
+    Ok(transaction)
 }
 
 fn marker(zone: &str, value: &str) -> Value {
