@@ -23,6 +23,7 @@ pub fn tests() -> Trials {
     trials![
         eight_clients_on_two_replicas_add_200_values_to_one_txt_rrset_and_lose_none,
         clients_that_add_change_and_delete_through_two_replicas_leave_what_history_says,
+        an_id_listed_while_others_write_is_the_id_that_stays,
         of_eight_who_add_the_same_value_one_does,
         of_eight_who_delete_one_record_one_does,
         what_is_acknowledged_while_a_domain_is_withdrawn_and_returned_is_there,
@@ -159,6 +160,41 @@ async fn clients_that_add_change_and_delete_through_two_replicas_leave_what_hist
     let tally = judge(world, &zones, &attempts).await;
     assert_eq!((tally.refused, tally.unknown), (0, 0), "nothing stood in the way: {tally:?}");
     eprintln!("two replicas against a model: {tally:?}");
+}
+
+async fn an_id_listed_while_others_write_is_the_id_that_stays() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let domain = world.live(&api, "listed").await;
+    let done = AtomicBool::new(false);
+    let adding = async {
+        let clients = replicas(world, &api, CLIENTS).into_iter().enumerate().map(|(client, api)| {
+            let domain = &domain;
+            async move {
+                for n in 0..20 {
+                    api.add(domain, &format!("host-{client}"), "TXT", &value(client, n)).await;
+                }
+            }
+        });
+        join_all(clients).await;
+        done.store(true, Ordering::Relaxed);
+    };
+    let listing = async {
+        let mut seen = BTreeMap::<String, BTreeSet<String>>::new();
+        let mut lists = 0;
+        while !done.load(Ordering::Relaxed) {
+            let reader = api.at(&world.urls[lists % world.urls.len()]);
+            for record in reader.records(&domain).await {
+                let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
+                seen.entry(text("content")).or_default().insert(text("id"));
+            }
+            lists += 1;
+        }
+        (seen, lists)
+    };
+    let ((), (seen, lists)) = tokio::join!(adding, listing);
+    let moved: Vec<_> = seen.iter().filter(|(_, ids)| ids.len() > 1).collect();
+    assert!(moved.is_empty(), "in {lists} lists {} of {} records had two ids: {:?}", moved.len(), seen.len(), moved[0]);
 }
 
 async fn of_eight_who_add_the_same_value_one_does() {

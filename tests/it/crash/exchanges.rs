@@ -22,6 +22,7 @@ pub fn tests() -> Trials {
         the_databases_answers_to_powerdns_are_swallowed_until_nobody_can_tell,
         powerdns_commits_are_swallowed_and_cut_while_writers_write,
         commits_of_a_replica_are_swallowed_and_cut_and_it_knows_or_says_that_it_does_not,
+        a_commit_for_a_pending_domain_whose_answer_is_lost_is_not_called_refused,
         a_replica_killed_at_each_step_of_a_write_leaves_all_or_nothing_and_its_late_patch_is_refused,
     ]
 }
@@ -101,6 +102,28 @@ async fn commits_of_a_replica_are_swallowed_and_cut_and_it_knows_or_says_that_it
     }
     let tally = judge(&world, &zones, &attempts).await;
     assert_eq!(tally.unknown_applied, 1, "PowerDNS had it before the settle was cut: {tally:?}");
+    behind.replica.stop().await;
+    world.stop().await;
+}
+
+/// A pending domain has one commit, intent and settle in one.
+async fn a_commit_for_a_pending_domain_whose_answer_is_lost_is_not_called_refused() {
+    let world = World::private("staged").await;
+    let mut behind = Behind::start(&world).await;
+    let domain = world.pending(&world.admin(), "staged").await;
+    let zone = Zone { domain, api: world.admin(), auditor: world.admin_user() };
+    let caller = behind.caller(&zone).await;
+    for (fault, there) in [(Fault::CUT, false), (Fault::SWALLOW, true)] {
+        behind.database.arm(is_commit, fault);
+        let attempt = ledger::add(&caller, (0, &zone), "broken").await;
+        assert_eq!(!zone.api.records(&zone.domain).await.is_empty(), there);
+        let told = match attempt.said {
+            Said::Applied(_) => Some(true),
+            Said::NotApplied => Some(false),
+            Said::Unknown => None,
+        };
+        assert!(told.is_none_or(|told| told == there), "with {fault:?} it is there: {there}; said: {attempt:?}");
+    }
     behind.replica.stop().await;
     world.stop().await;
 }
