@@ -9,6 +9,7 @@
 mod support;
 
 mod audit;
+mod crash;
 mod domains;
 mod errors;
 mod isolation;
@@ -17,6 +18,7 @@ mod layers;
 mod openapi;
 mod operations;
 mod policy;
+mod races;
 mod records;
 mod smoke;
 mod tour;
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     }
     let trials: Trials = [
         ("audit", audit::tests()),
+        ("crash", crash::tests()),
         ("domains", domains::tests()),
         ("errors", errors::tests()),
         ("isolation", isolation::tests()),
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         ("openapi", openapi::tests()),
         ("operations", operations::tests()),
         ("policy", policy::tests()),
+        ("races", races::tests()),
         ("records", records::tests()),
         ("smoke", smoke::tests()),
         ("tour", tour::tests()),

@@ -4,12 +4,14 @@
 //!   only use it; [`World::private`] has servers of its own, for tests that stop, pause or kill something.
 //! - [`Api`]: a caller at one replica; [`Answer`] is what came back, with assertions that show the whole answer.
 //! - [`dns`]: questions over UDP and TCP, as a resolver asks them.
+//! - [`proxy`]: breaks a single exchange between two servers.
 //! - [`eventually`]: waits for a condition; nothing here sleeps for a fixed time.
 
 pub mod answer;
 pub mod api;
 pub mod dns;
 pub mod executable;
+pub mod proxy;
 pub mod reaper;
 mod runner;
 mod wait;
