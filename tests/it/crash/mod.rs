@@ -1,7 +1,7 @@
 //! Whatever is killed, stopped or lost, at whatever instant: nothing acknowledged is lost, nothing is invented, and the
 //! audit log does not lie. Each test that kills has servers of its own.
 //!
-//! `SCAIDNS_TEST_KILLS` sets how often a replica is killed (the usual number is for CI; a soak takes 50 and more),
+//! `SCAIDNS_TEST_KILLS` sets how often a replica is killed (50 unless told otherwise),
 //! `SCAIDNS_TEST_SEED` repeats the choices of a run. What the kernel and the servers make of them differs each time.
 
 mod exchanges;
@@ -22,8 +22,8 @@ use crate::support::{Trials, World, trials};
 use judge::judge;
 use ledger::Load;
 
-/// How often a replica is killed in CI.
-const KILLS: u64 = 25;
+/// How often a replica is killed, unless told otherwise.
+const KILLS: u64 = 50;
 
 pub fn tests() -> Trials {
     let mut all = trials![kill_9_of_a_replica_at_random_instants_loses_and_invents_nothing];
