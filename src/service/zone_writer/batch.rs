@@ -333,6 +333,11 @@ impl<'a> Batch<'a> {
                 self.requests = answers.take_back();
                 Round::Failed(error)
             }
+            // a deadlock in PowerDNS's database, say: the requests are decided anew, under a new change id
+            Finished::NotApplied => {
+                self.requests = answers.take_back();
+                Round::Again
+            }
             Finished::Unknown => {
                 answer_unknown(answers);
                 Round::Done

@@ -46,6 +46,8 @@ pub enum Finished {
     /// By PowerDNS; nothing ran.
     Refused(String),
     Failed(Error),
+    /// It never ran and never will: deciding anew is safe.
+    NotApplied,
     /// 504: recovery settles it.
     Unknown,
 }
@@ -202,7 +204,7 @@ impl Inner {
         match within(intents::outcome(&self.db, intent.change)).await {
             Ok(Some((found, _))) if found == wanted => Finished::Applied,
             Ok(Some((BatchOutcome::Applied, _))) => Finished::Unknown,
-            Ok(Some(_)) => Finished::Failed(Error::unavailable("The change was not applied; it is safe to repeat")),
+            Ok(Some(_)) => Finished::NotApplied,
             Ok(None) | Err(_) => Finished::Unknown,
         }
     }
@@ -212,12 +214,10 @@ impl Inner {
         tracing::warn!(change = %intent.change, why, "no clear answer from PowerDNS, recovering");
         match self.recovery().run(intent.clone()).await {
             Recovered::Applied => Finished::Applied,
-            Recovered::Dropped => {
-                Finished::Failed(Error::unavailable("The change was not applied; it is safe to repeat"))
-            }
+            Recovered::Dropped => Finished::NotApplied,
             Recovered::NotOurs => match within(intents::outcome(&self.db, intent.change)).await {
                 Ok(Some((BatchOutcome::Applied, _))) => Finished::Applied,
-                Ok(Some(_)) => Finished::Failed(Error::unavailable("The change was not applied; it is safe to repeat")),
+                Ok(Some(_)) => Finished::NotApplied,
                 Ok(None) | Err(_) => Finished::Unknown,
             },
             Recovered::Undecided(_) => Finished::Unknown,

@@ -193,7 +193,7 @@ impl Inner {
                 return Err(error);
             }
         };
-        self.conclude(&row, intent, &payload, sent).await.map(Step::Done)
+        self.conclude(&row, intent, &payload, sent).await
     }
 
     /// Makes the dark zone, or finds the one that an earlier attempt left; with it the fences that are to stay in it.
@@ -289,7 +289,7 @@ impl Inner {
         let Some(held) = self.intend(&row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
         let patch = protocol::write(&row.name, held.intent.change, &[change]);
         let sent = self.send(&row, &held, &patch, false).await;
-        self.conclude(&row, &held.intent, &payload, sent).await.map(Step::Done)
+        self.conclude(&row, &held.intent, &payload, sent).await
     }
 
     async fn try_delete(&self, row: ZoneRow, request: &Departure) -> Result<Step<()>> {
@@ -310,8 +310,8 @@ impl Inner {
         };
         match answer {
             DeleteAnswer::Gone => {
-                self.conclude(&row, &intent, &payload, Sent::Applied { serial: Some(row.serial.unwrap_or(0)) }).await?;
-                Ok(Step::Done(()))
+                let sent = Sent::Applied { serial: Some(row.serial.unwrap_or(0)) };
+                self.conclude(&row, &intent, &payload, sent).await
             }
             DeleteAnswer::NotSent(why) | DeleteAnswer::Refused(why) => {
                 self.drop_intent(&intent, &payload, &why).await?;
@@ -362,20 +362,21 @@ impl Inner {
         let mut patch = protocol::write(&row.name, held.intent.change, &[]);
         patch.extend(protocol::remove_fences(&row.name, fences));
         let sent = self.send(&row, &held, &patch, false).await;
-        self.conclude(&row, &held.intent, &payload, sent).await.map(Step::Done)
+        self.conclude(&row, &held.intent, &payload, sent).await
     }
 
     /// Settles a transition and drops what PowerDNS's caches hold of the apex.
-    async fn conclude(&self, row: &ZoneRow, intent: &Intent, payload: &Payload, sent: Sent) -> Result<()> {
+    async fn conclude(&self, row: &ZoneRow, intent: &Intent, payload: &Payload, sent: Sent) -> Result<Step<()>> {
         match self.finish(row, intent, payload, sent).await {
             Finished::Applied => {
                 if let Err(error) = self.pdns.flush_cache(row.name.as_str()).await {
                     tracing::warn!(zone = %row.name, %error, "the cache could not be flushed; old answers last up to 60 s");
                 }
-                Ok(())
+                Ok(Step::Done(()))
             }
             Finished::Refused(message) => Err(Error::pdns(&format!("refused: {message}"))),
             Finished::Failed(error) => Err(error),
+            Finished::NotApplied => Ok(Step::Again),
             Finished::Unknown => Err(Error::OutcomeUnknown(intent.change)),
         }
     }
