@@ -23,6 +23,7 @@ pub fn tests() -> Trials {
         powerdns_commits_are_swallowed_and_cut_while_writers_write,
         commits_of_a_replica_are_swallowed_and_cut_and_it_knows_or_says_that_it_does_not,
         a_commit_for_a_pending_domain_whose_answer_is_lost_is_not_called_refused,
+        a_record_listed_before_its_settle_has_the_id_it_keeps,
         a_replica_killed_at_each_step_of_a_write_leaves_all_or_nothing_and_its_late_patch_is_refused,
     ]
 }
@@ -131,6 +132,32 @@ async fn a_commit_for_a_pending_domain_whose_answer_is_lost_is_not_called_refuse
         assert!(told.is_none_or(|told| told == there), "with {fault:?} it is there: {there}; said: {attempt:?}");
     }
     behind.replica.stop().await;
+    world.stop().await;
+}
+
+/// PowerDNS has it, the settle is still to come: a reader may wait, or leave it out, or know its id from the intent.
+async fn a_record_listed_before_its_settle_has_the_id_it_keeps() {
+    let world = World::private("listed").await;
+    let mut behind = Behind::start(&world).await;
+    let api = world.admin();
+    let zone = Zone { domain: world.live(&api, "listed").await, api, auditor: world.admin_user() };
+    let caller = behind.caller(&zone).await;
+    behind.database.arm(is_commit, Fault { after: 1, times: 1, reaches_server: false, closes: false });
+    let asked = {
+        let zone = zone.clone();
+        tokio::spawn(async move { ledger::add(&caller, (0, &zone), "unsettled").await })
+    };
+    behind.database.until_hits(1).await;
+    let early = zone.api.get(&zone.domain.records()).await;
+    behind.replica.kill().await;
+    let attempt = asked.await.expect("no panic");
+    assert_eq!(attempt.said, Said::Unknown);
+    hurry(&world).await;
+    settled(&world, std::slice::from_ref(&zone)).await;
+    let kept = zone.api.records(&zone.domain).await;
+    assert_eq!(kept.len(), 1, "it was applied: {kept:?}");
+    let shown = early.body["data"].as_array().cloned().unwrap_or_default();
+    assert!(shown.iter().all(|record| record["id"] == kept[0]["id"]), "first {shown:?}, then {kept:?}");
     world.stop().await;
 }
 
