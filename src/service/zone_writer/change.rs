@@ -201,12 +201,18 @@ impl Inner {
 
     /// The settle's own outcome is unknown, or somebody took over: what stands in the database decides.
     async fn look_again(&self, intent: &Intent, wanted: BatchOutcome) -> Finished {
-        match within(intents::outcome(&self.db, intent.change)).await {
-            Ok(Some((found, _))) if found == wanted => Finished::Applied,
-            Ok(Some((BatchOutcome::Applied, _))) => Finished::Unknown,
-            Ok(Some(_)) => Finished::NotApplied,
-            Ok(None) | Err(_) => Finished::Unknown,
+        const LOOKS: u32 = 40; // two seconds: whoever took over is about to settle
+        const PAUSE: Duration = Duration::from_millis(50);
+        for _ in 0..LOOKS {
+            match within(intents::outcome(&self.db, intent.change)).await {
+                Ok(Some((found, _))) if found == wanted => return Finished::Applied,
+                Ok(Some((BatchOutcome::Applied, _))) => return Finished::Unknown,
+                Ok(Some(_)) => return Finished::NotApplied,
+                Ok(None) => tokio::time::sleep(PAUSE).await,
+                Err(_) => return Finished::Unknown,
+            }
         }
+        Finished::Unknown
     }
 
     /// The writer helps itself at once; if it cannot, the worker will.
@@ -215,11 +221,7 @@ impl Inner {
         match self.recovery().run(intent.clone()).await {
             Recovered::Applied => Finished::Applied,
             Recovered::Dropped => Finished::NotApplied,
-            Recovered::NotOurs => match within(intents::outcome(&self.db, intent.change)).await {
-                Ok(Some((BatchOutcome::Applied, _))) => Finished::Applied,
-                Ok(Some(_)) => Finished::NotApplied,
-                Ok(None) | Err(_) => Finished::Unknown,
-            },
+            Recovered::NotOurs => self.look_again(intent, BatchOutcome::Applied).await,
             Recovered::Undecided(_) => Finished::Unknown,
         }
     }

@@ -47,6 +47,20 @@ impl IdBook {
         }
     }
 
+    /// Takes the rows of a change that is not settled yet, for those of its records that stand in the zone already:
+    /// it ran, so these are the ids that they will keep.
+    pub fn overlay(&mut self, rows: impl Iterator<Item = RecordIdRow>, content: &ZoneContent) {
+        let standing: HashSet<Digest> = content.records().map(|(reference, ..)| reference.digest()).collect();
+        for row in rows.filter(|row| standing.contains(&row.digest)) {
+            if let Some(before) = self.by_id.insert(row.id, row)
+                && self.by_digest.get(&before.digest) == Some(&row.id)
+            {
+                self.by_digest.remove(&before.digest);
+            }
+            self.by_digest.insert(row.digest, row.id);
+        }
+    }
+
     fn place(&self, digest: &Digest, content: &ZoneContent) -> Option<RecordRef> {
         let known = self.places.get(digest).filter(|known| {
             content

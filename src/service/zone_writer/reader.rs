@@ -2,15 +2,16 @@
 
 use crate::authz::ZoneAccess;
 use crate::dns::{RecordRef, ZoneContent};
-use crate::ids::RecordId;
+use crate::ids::{ChangeId, RecordId};
 use crate::storage::zones::ZoneRow;
-use crate::storage::{record_ids, within, zones};
+use crate::storage::{intents, record_ids, within, zones};
 
 use super::super::{Error, Result};
 use super::ZoneWriter;
 use super::change::is_unmoved;
 use super::decide::{RecordView, times};
 use super::ids::IdBook;
+use super::payload::{IdRow, Payload};
 use super::store;
 
 /// A zone's records as one consistent state.
@@ -47,7 +48,7 @@ impl ZoneWriter {
     /// The zone as it stands. Content and ids are read one after the other; a change that lands in between, or is
     /// between PowerDNS and its settle, makes the reader look again.
     pub async fn view(&self, access: &ZoneAccess) -> Result<ZoneView> {
-        const WAITS: u32 = 40; // a change that takes longer is shown as it is: ids may lag by one change
+        const WAITS: u32 = 40; // a change that takes longer is shown as far as it got
         const READS: u32 = 4; // under steady writes the last read is good enough
         const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
         let inner = &self.inner;
@@ -66,14 +67,26 @@ impl ZoneWriter {
             let state = store::read(&inner.db, &inner.pdns, &row).await?;
             let ids = within(record_ids::of_zone(&inner.db, row.id)).await?;
             let after = within(zones::for_write(&inner.db, zone)).await?;
-            let unmoved = after.is_some_and(|(now, mark)| {
-                is_unmoved(&row, &now) && mark.is_none_or(|mark| mark.zone != zone || mark.overdue)
-            });
-            if unmoved || reads == READS {
+            let Some((now, mark)) = after else { return Err(Error::NotFound("Domain")) };
+            let mark = mark.filter(|mark| mark.zone == zone);
+            if is_unmoved(&row, &now) || reads == READS {
+                let mut ids = IdBook::new(ids);
+                if let Some(mark) = mark {
+                    self.overlay_unsettled(&mut ids, mark.change, &state.content).await?;
+                }
                 let serial = state.live.map(|live| live.serial);
-                return Ok(ZoneView { row, serial, content: state.content, ids: IdBook::new(ids) });
+                return Ok(ZoneView { row, serial, content: state.content, ids });
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// A change may have run and not be settled: what it made has its ids in the intent until then.
+    async fn overlay_unsettled(&self, ids: &mut IdBook, change: ChangeId, content: &ZoneContent) -> Result<()> {
+        let Some(intent) = within(intents::find(&self.inner.db, change)).await? else { return Ok(()) };
+        let payload: Payload =
+            serde_json::from_str(&intent.payload).map_err(|error| Error::Internal(error.to_string()))?;
+        ids.overlay(payload.ids_put.iter().filter_map(IdRow::to_row), content);
+        Ok(())
     }
 }
