@@ -4,6 +4,9 @@
 //!
 //! `main → cli → app → { http | worker | dev } → service → { storage · pdns · scaikey · resolve } → authz → { dns · tenancy · config · ids · clock }`
 
+// async functions nest deeper than the default when a release build lays out their state
+#![recursion_limit = "256"]
+
 pub mod app;
 pub mod authz;
 pub mod cli;

@@ -1,5 +1,7 @@
 //! The executable; everything is in the library.
 
+#![recursion_limit = "256"] // as in the library
+
 use std::process::ExitCode;
 
 #[tokio::main]
