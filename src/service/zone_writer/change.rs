@@ -21,8 +21,10 @@ use super::store;
 use super::transition::claimed;
 use super::{Inner, protocol};
 
-/// A PATCH leaves no later than this after its intent; recovery looks at 15 s.
+/// A PATCH or DELETE leaves no later than this after its intent; recovery looks at 15 s.
 const SEND_UNTIL: Duration = Duration::from_secs(10);
+/// Why a late writer sends nothing.
+pub const LATE: &str = "the writer was held up for too long";
 /// How a challenge that was ended meanwhile comes out of the transaction that would go live by it.
 const CHALLENGE_ENDED: &str = "challenge ended";
 /// The unique key that keeps one live zone a name.
@@ -38,6 +40,13 @@ pub struct Held {
     pub intent: Intent,
     /// Taken no earlier than this; by then the intent's deadline was not set yet.
     since: Instant,
+}
+
+impl Held {
+    /// Held up until recovery may have taken the change over: what is not sent by now stays unsent.
+    pub fn is_late(&self) -> bool {
+        self.since.elapsed() > SEND_UNTIL
+    }
 }
 
 /// How a change ended for its writer.
@@ -133,8 +142,8 @@ impl Inner {
         if rectify && let Err(error) = self.pdns.set_api_rectify(zone, true).await {
             return Sent::Unsent(error.to_string());
         }
-        if held.since.elapsed() > SEND_UNTIL {
-            return Sent::Unsent("the writer was held up for too long".into());
+        if held.is_late() {
+            return Sent::Unsent(LATE.into());
         }
         let answer = self.pdns.patch(zone, patch).await;
         if rectify && let Err(error) = self.pdns.set_api_rectify(zone, false).await {

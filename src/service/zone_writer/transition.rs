@@ -17,7 +17,7 @@ use crate::tenancy::ZoneStatus;
 
 use super::super::context::{ActorRecord, RequestInfo};
 use super::super::{Error, Result};
-use super::change::{Finished, Held, is_unmoved};
+use super::change::{Finished, Held, LATE, is_unmoved};
 use super::life::{self, Sent};
 use super::payload::{Entry, Kind, Payload};
 use super::settle::{Ending, settle};
@@ -185,7 +185,7 @@ impl Inner {
         payload.rectify = rectify::needed(&content, &everything);
         let Some(held) = self.intend(&row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
         let intent = &held.intent;
-        let sent = match self.ensure_dark(&row, serial).await {
+        let sent = match self.ensure_dark(&row, &held, serial).await {
             Ok((dark, fences)) => self.fill_and_light(&row, &held, (&content, payload.rectify), dark, &fences).await,
             // a POST may still land, as a dark zone that harms nobody; the next attempt goes on from there
             Err(error) => {
@@ -199,7 +199,7 @@ impl Inner {
     /// Makes the dark zone, or finds the one that an earlier attempt left; with it the fences that are to stay in it.
     /// The caller holds the name, so nobody else makes or removes a zone of it now; what may land late is a DELETE of
     /// unknown outcome, for which the name rests.
-    async fn ensure_dark(&self, row: &ZoneRow, serial: u32) -> Result<(ServerZone, Vec<ChangeId>)> {
+    async fn ensure_dark(&self, row: &ZoneRow, held: &Held, serial: u32) -> Result<(ServerZone, Vec<ChangeId>)> {
         const ATTEMPTS: u32 = 3; // a foreign dark zone is removed once, then ours is made
         let zone = row.name.as_str();
         let uptime = self.pdns.uptime().await?;
@@ -221,6 +221,10 @@ impl Inner {
             }
             // an orphan of a claim that never went live
             within(fences::rest(&self.db, zone, uptime)).await?;
+            // a DELETE cannot be guarded: one that left after its lock was lost could hit the next owner's zone
+            if held.is_late() {
+                return Err(Error::pdns(LATE));
+            }
             match self.pdns.delete_zone(zone).await {
                 DeleteAnswer::Gone => within(fences::end_rest(&self.db, zone)).await?,
                 other => return Err(Error::pdns(&format!("an orphan zone could not be removed: {other:?}"))),
@@ -302,8 +306,9 @@ impl Inner {
         let mut payload = self.empty_payload(&row, Kind::Delete);
         payload.audit = request.audit.clone();
         let Some(held) = self.intend(&row, ChangeId::new(), &payload).await? else { return Ok(Step::Again) };
-        let intent = held.intent;
+        let intent = &held.intent;
         let answer = match self.owns_at_server(&row).await {
+            Ok(true) if held.is_late() => DeleteAnswer::NotSent(LATE.into()),
             Ok(true) => self.pdns.delete_zone(row.name.as_str()).await,
             Ok(false) => DeleteAnswer::Gone,
             Err(error) => DeleteAnswer::NotSent(error.to_string()),
@@ -311,10 +316,10 @@ impl Inner {
         match answer {
             DeleteAnswer::Gone => {
                 let sent = Sent::Applied { serial: Some(row.serial.unwrap_or(0)) };
-                self.conclude(&row, &intent, &payload, sent).await
+                self.conclude(&row, intent, &payload, sent).await
             }
             DeleteAnswer::NotSent(why) | DeleteAnswer::Refused(why) => {
-                self.drop_intent(&intent, &payload, &why).await?;
+                self.drop_intent(intent, &payload, &why).await?;
                 Err(Error::pdns(&why))
             }
             DeleteAnswer::Unknown(why) => {
