@@ -2,7 +2,9 @@
 //!
 //! What never lives here: the rules of editing (that is [`super::edit`]) and where content is kept.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imbl::OrdMap;
 
 use super::owner_name::OwnerName;
 use super::rdata::TargetRole;
@@ -11,16 +13,21 @@ use super::rrset::{RecordRef, Rrset, RrsetKey, digest};
 use super::zone_name::ZoneName;
 
 /// All RRsets of a zone, in canonical order of their names. An RRset without records does not stand here.
+///
+/// A clone costs the same whatever the zone holds: what two contents have in common they share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneContent {
     zone: ZoneName,
-    rrsets: BTreeMap<RrsetKey, Rrset>,
+    rrsets: OrdMap<RrsetKey, Arc<Rrset>>,
+    /// Kept along: counting them would cost a pass over the zone for each change.
+    records: usize,
+    octets: usize,
 }
 
 impl ZoneContent {
     /// A zone without records.
     pub fn new(zone: ZoneName) -> Self {
-        Self { zone, rrsets: BTreeMap::new() }
+        Self { zone, rrsets: OrdMap::new(), records: 0, octets: 0 }
     }
 
     /// Puts an RRset in place while the content is built from the server or from staged records. An RRset of the same
@@ -31,12 +38,12 @@ impl ZoneContent {
 
     /// The RRset of this name and type.
     pub fn get(&self, key: &RrsetKey) -> Option<&Rrset> {
-        self.rrsets.get(key)
+        self.rrsets.get(key).map(Arc::as_ref)
     }
 
     /// All RRsets in order.
     pub fn iter(&self) -> impl Iterator<Item = (&RrsetKey, &Rrset)> {
-        self.rrsets.iter()
+        self.rrsets.iter().map(|(key, rrset)| (key, rrset.as_ref()))
     }
 
     /// The zone's name.
@@ -55,19 +62,30 @@ impl ZoneContent {
 
     /// How many records the customer has: all but the SOA, the apex NS and ScaiDNS's own.
     pub fn record_count(&self) -> usize {
-        self.rrsets.iter().filter(|(key, _)| !self.is_system(key)).map(|(_, rrset)| rrset.records.len()).sum()
+        self.records
+    }
+
+    /// About what the content takes in memory.
+    pub fn octets(&self) -> usize {
+        self.octets
     }
 
     /// Replaces or removes one RRset without any check, and gives back what stood there. Records are sorted, and of
     /// equal ones one stays.
     pub fn set(&mut self, key: RrsetKey, rrset: Option<Rrset>) -> Option<Rrset> {
-        match rrset {
+        let is_counted = !self.is_system(&key);
+        let before = match rrset {
             Some(mut rrset) if !rrset.records.is_empty() => {
                 rrset.normalise();
-                self.rrsets.insert(key, rrset)
+                self.octets += octets_of(&key, &rrset);
+                self.records += if is_counted { rrset.records.len() } else { 0 };
+                self.rrsets.insert(key.clone(), Arc::new(rrset))
             }
             _ => self.rrsets.remove(&key),
-        }
+        }?;
+        self.octets -= octets_of(&key, &before);
+        self.records -= if is_counted { before.records.len() } else { 0 };
+        Some(Arc::unwrap_or_clone(before))
     }
 
     /// The record with this [`RecordRef::digest`]. Looks at every record.
@@ -109,8 +127,16 @@ impl ZoneContent {
 
     fn from(&self, name: &OwnerName) -> impl Iterator<Item = (&RrsetKey, &Rrset)> {
         let first = RrsetKey { name: name.clone(), record_type: RecordType::FIRST };
-        self.rrsets.range(first..)
+        self.rrsets.range(first..).map(|(key, rrset)| (key, rrset.as_ref()))
     }
+}
+
+/// The texts, and about what stands around them.
+fn octets_of(key: &RrsetKey, rrset: &Rrset) -> usize {
+    const PER_RRSET: usize = 160;
+    const PER_RECORD: usize = 48;
+    let contents: usize = rrset.records.iter().map(|record| record.content.len() + PER_RECORD).sum();
+    PER_RRSET + key.name.as_str().len() + contents
 }
 
 /// What a resolver would find at a name of this zone, as far as the zone alone decides it.
@@ -158,13 +184,13 @@ impl ZoneContent {
     /// The target of the served CNAME at this name.
     pub(super) fn alias_at(&self, name: &OwnerName) -> Option<&str> {
         let key = RrsetKey { name: name.clone(), record_type: RecordType::Cname };
-        self.rrsets.get(&key).and_then(alias_of)
+        self.get(&key).and_then(alias_of)
     }
 
     /// The RRset of this type at the name, if it is served.
     pub(super) fn served(&self, name: &OwnerName, record_type: &RecordType) -> Option<&Rrset> {
         let key = RrsetKey { name: name.clone(), record_type: record_type.clone() };
-        self.rrsets.get(&key).filter(|rrset| rrset.is_enabled())
+        self.get(&key).filter(|rrset| rrset.is_enabled())
     }
 
     fn has_address_at(&self, name: &OwnerName) -> bool {
@@ -255,6 +281,23 @@ mod tests {
         let content =
             zone_of(&[("_scaidns", "TXT", "\"x\""), ("_scaidns-verify", "TXT", "\"x\""), ("a", "A", "192.0.2.1")]);
         assert_eq!(content.record_count(), 2);
+    }
+
+    #[test]
+    fn what_is_counted_along_follows_every_change() {
+        let full = zone_of(&[("a", "A", "192.0.2.1"), ("b", "A", "192.0.2.2"), ("_scaidns", "TXT", "\"x\"")]);
+        let mut content = full.clone();
+        let keys: Vec<RrsetKey> = full.iter().map(|(key, _)| key.clone()).collect();
+        for key in &keys {
+            let standing = content.get(key).cloned().expect("stands");
+            content.set(key.clone(), Some(standing));
+        }
+        assert_eq!(content, full, "put again, counted once");
+        for key in keys {
+            content.set(key, None);
+        }
+        assert_eq!((content.record_count(), content.octets()), (0, 0));
+        assert_eq!(full.record_count(), 2, "a clone is a content of its own");
     }
 
     #[test]
