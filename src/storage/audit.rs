@@ -67,7 +67,7 @@ pub async fn append(tx: &mut Transaction<'_, MySql>, batch: Option<ChangeId>, en
                 .push_bind(action)
                 .push_bind(resource_type)
                 .push_bind(resource_id)
-                .push_bind(resource_name.as_ref().map(|name| cut(name, 512)))
+                .push_bind(resource_name.as_deref().map(shown_name))
                 .push_bind(details.to_string())
                 .push_bind(ip_address)
                 .push_bind(user_agent)
@@ -79,6 +79,8 @@ pub async fn append(tx: &mut Transaction<'_, MySql>, batch: Option<ChangeId>, en
     Ok(())
 }
 
-fn cut(text: &str, characters: usize) -> String {
-    text.chars().take(characters).collect()
+/// A resource's name as far as the log keeps it.
+pub(super) fn shown_name(name: &str) -> String {
+    const CHARACTERS_MAX: usize = 512; // the column's
+    name.chars().take(CHARACTERS_MAX).collect()
 }

@@ -2,9 +2,9 @@
 
 use sqlx::mysql::MySqlRow;
 use sqlx::{FromRow, MySql, Row, Transaction};
-use time::OffsetDateTime;
 
 use crate::ids::{ChangeId, ZoneId};
+use crate::tenancy::ZoneStatus;
 
 use super::{Db, Result};
 
@@ -62,6 +62,45 @@ pub async fn insert(tx: &mut Transaction<'_, MySql>, intent: &Intent) -> Result<
     Ok(())
 }
 
+/// What of a zone's row a decision rested on.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    pub revision: u64,
+    pub status: ZoneStatus,
+    pub last_change: Option<ChangeId>,
+    pub default_ttl: u32,
+    pub dnssec_enabled: bool,
+}
+
+/// [`insert`] in one round trip: takes the lock only if the zone's row still stands as the decision found it. False: it
+/// does not. The row is read under its lock; at READ COMMITTED an insert from a plain select could go through although
+/// the row has moved meanwhile.
+pub async fn take(db: &Db, intent: &Intent, standing: &Standing) -> Result<bool> {
+    let Intent { zone_name, zone, change, epoch, kind, payload } = intent;
+    let Standing { revision, status, last_change, default_ttl, dnssec_enabled } = standing;
+    let done = sqlx::query(
+        "INSERT INTO zone_intents (zone_name, zone_id, change_id, epoch, kind, payload, deadline, created_at) \
+         SELECT ?, z.id, ?, ?, ?, ?, NOW(6) + INTERVAL ? SECOND, NOW(6) FROM zones z WHERE z.id = ? \
+         AND z.revision = ? AND z.status = ? AND z.last_change <=> ? AND z.default_ttl = ? AND z.dnssec_enabled = ? \
+         FOR UPDATE",
+    )
+    .bind(zone_name)
+    .bind(change.0)
+    .bind(epoch)
+    .bind(kind)
+    .bind(payload)
+    .bind(DEADLINE_SECONDS)
+    .bind(zone.0)
+    .bind(revision)
+    .bind(status.as_str())
+    .bind(last_change.map(|change| change.0))
+    .bind(default_ttl)
+    .bind(dnssec_enabled)
+    .execute(db.pool())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 pub async fn find(db: &Db, change: ChangeId) -> Result<Option<Intent>> {
     let sql = "SELECT zone_name, zone_id, change_id, epoch, kind, payload FROM zone_intents WHERE change_id = ?";
     Ok(sqlx::query_as(sql).bind(change.0).fetch_optional(db.pool()).await?)
@@ -104,17 +143,6 @@ pub async fn take_over(db: &Db, intent: &Intent) -> Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
-/// Lets the lock go, if it is still held under this epoch. False: taken over, settle nothing.
-pub async fn release(tx: &mut Transaction<'_, MySql>, intent: &Intent) -> Result<bool> {
-    let done = sqlx::query("DELETE FROM zone_intents WHERE zone_name = ? AND change_id = ? AND epoch = ?")
-        .bind(&intent.zone_name)
-        .bind(intent.change.0)
-        .bind(intent.epoch)
-        .execute(&mut **tx)
-        .await?;
-    Ok(done.rows_affected() == 1)
-}
-
 /// How a batch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchOutcome {
@@ -133,25 +161,6 @@ impl BatchOutcome {
             Self::Dropped => "dropped",
         }
     }
-}
-
-/// Writes down how a batch ended; its key makes a second settle impossible.
-pub async fn note_outcome(
-    tx: &mut Transaction<'_, MySql>,
-    intent: &Intent,
-    outcome: BatchOutcome,
-    detail: &str,
-    now: OffsetDateTime,
-) -> Result<()> {
-    sqlx::query("INSERT INTO settled_batches (change_id, zone_id, outcome, detail, settled_at) VALUES (?, ?, ?, ?, ?)")
-        .bind(intent.change.0)
-        .bind(intent.zone.0)
-        .bind(outcome.as_str())
-        .bind(detail.chars().take(1_000).collect::<String>())
-        .bind(super::datetime(now))
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
 }
 
 /// How a batch ended, if it has.

@@ -13,6 +13,7 @@ pub mod health;
 pub mod history;
 pub mod intents;
 pub mod record_ids;
+pub mod settlement;
 pub mod staged;
 #[cfg(all(test, feature = "dev"))]
 pub mod testing;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
-use sqlx::{Executor, MySqlPool};
+use sqlx::{Connection as _, Executor, MySqlPool};
 
 use crate::config::DatabaseConfig;
 
@@ -43,6 +44,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
+/// A connection that was not used for this long is looked at before it is used again: the server may have gone.
+const IDLE_UNTESTED: Duration = Duration::from_secs(1);
+
 /// The pool. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Db {
@@ -57,6 +61,16 @@ impl Db {
             .max_connections(config.pool_size)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .max_lifetime(Duration::from_secs(1_800))
+            // a look at each connection before each use would double the round trips
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > IDLE_UNTESTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;

@@ -3,10 +3,12 @@
 
 use time::OffsetDateTime;
 
-use crate::storage::history::{self, BatchRef, NewChange};
-use crate::storage::intents::{self, BatchOutcome, Intent};
-use crate::storage::zones::{self, Progress, ZoneRow};
-use crate::storage::{Db, Result, StorageError, audit, fences, record_ids, staged, validations, within_write};
+use crate::storage::history::NewChange;
+use crate::storage::intents::{BatchOutcome, Intent};
+use crate::storage::record_ids::RecordIdRow;
+use crate::storage::settlement::{self, Rows, Settlement};
+use crate::storage::zones::{self, ZoneRow};
+use crate::storage::{Db, Result, StorageError, fences, staged, validations, within_write};
 use crate::tenancy::ZoneStatus;
 
 use super::payload::{Entry, IdRow, Kind, Payload};
@@ -39,71 +41,67 @@ pub async fn settle(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending
 }
 
 async fn attempt(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_>) -> Result<bool> {
+    let ids_put: Vec<_> = payload.ids_put.iter().filter_map(IdRow::to_row).collect();
+    let settlement = settlement(intent, payload, &ids_put, ending)?;
+    if ending.outcome != BatchOutcome::Applied || payload.kind == Kind::Edit {
+        return settlement::settle(db, &settlement).await;
+    }
     let mut tx = db.begin().await?;
     // the zone's row first, as everywhere: one order of locks, no deadlocks of our own making
     let row = zones::lock(&mut tx, intent.zone).await?;
-    if !intents::release(&mut tx, intent).await? {
+    if !settlement::settle_within(&mut tx, &settlement).await? {
         return Ok(false);
     }
-    intents::note_outcome(&mut tx, intent, ending.outcome, ending.detail, ending.now).await?;
-    match (ending.outcome, row) {
-        (BatchOutcome::Applied, Some(row)) => apply(&mut tx, &row, intent, payload, ending).await?,
-        (BatchOutcome::Dropped, Some(row)) => {
-            // the fence took a step of its own
-            if let Some(serial) = ending.serial.filter(|serial| *serial != 0) {
-                zones::set_serial(&mut tx, row.id, serial).await?;
-            }
-        }
-        (BatchOutcome::Applied | BatchOutcome::Dropped, None) | (BatchOutcome::Refused, _) => {}
+    if let Some(row) = row {
+        take_step(&mut tx, &row, intent, &payload.kind, ending.now).await?;
     }
     tx.commit().await?;
     Ok(true)
 }
 
-async fn apply(
+fn settlement<'a>(
+    intent: &'a Intent,
+    payload: &'a Payload,
+    ids_put: &'a [RecordIdRow],
+    ending: &Ending<'a>,
+) -> Result<Settlement<'a>> {
+    let Payload { kind: _, tenant, revision, entries, audit, ids_removed, ids_put: _, record_count, .. } = payload;
+    let Ending { outcome, detail, serial, change_serial, drift, now } = ending;
+    // a withdrawn zone has none: PowerDNS says 0 while the SOA is disabled
+    let serial = serial.filter(|serial| *serial != 0);
+    let rows = Rows {
+        tenant: *tenant,
+        revision: *revision,
+        serial: change_serial.or(serial),
+        changes: new_changes(entries)?,
+        audit,
+        ids_removed,
+        ids_put,
+        record_count: *record_count,
+    };
+    Ok(Settlement { intent, outcome: *outcome, detail, serial, drift: *drift, now: *now, rows })
+}
+
+/// What an applied change of this kind means for the zone beyond its content.
+async fn take_step(
     tx: &mut sqlx::Transaction<'static, sqlx::MySql>,
     row: &ZoneRow,
     intent: &Intent,
-    payload: &Payload,
-    ending: &Ending<'_>,
+    kind: &Kind,
+    now: OffsetDateTime,
 ) -> Result<()> {
-    let Payload { kind, entries, audit: audit_entries, ids_removed, ids_put, record_count, tenant, revision, .. } =
-        payload;
-    // a withdrawn zone has none: PowerDNS says 0 while the SOA is disabled
-    let serial = ending.serial.filter(|serial| *serial != 0);
-    let batch = BatchRef {
-        id: intent.change,
-        zone: intent.zone,
-        tenant: *tenant,
-        revision: *revision,
-        serial: ending.change_serial.or(serial),
-        now: ending.now,
-    };
-    history::append(tx, &batch, &new_changes(entries)?).await?;
-    audit::append(tx, Some(intent.change), audit_entries).await?;
-    let put: Vec<_> = ids_put.iter().filter_map(IdRow::to_row).collect();
-    record_ids::replace(tx, intent.zone, ids_removed, &put).await?;
-    let progress = Progress {
-        revisions: entries.len() as u64,
-        serial,
-        last_change: intent.change,
-        record_count: *record_count,
-        drift: ending.drift,
-        now: ending.now,
-    };
-    zones::advance(tx, intent.zone, &progress).await?;
     match kind {
         Kind::Edit => Ok(()),
         Kind::Sweep { fences } => fences::delete(tx, &intent.zone_name, fences).await,
         Kind::GoLive { validation } => {
-            zones::set_status(tx, row, ZoneStatus::Active, ending.now).await?;
+            zones::set_status(tx, row, ZoneStatus::Active, now).await?;
             staged::clear(tx, intent.zone).await?;
             if let Some(validation) = validation {
-                validations::set_status(tx, *validation, "validated", ending.now).await?;
+                validations::set_status(tx, *validation, "validated", now).await?;
             }
-            validations::close_open(tx, intent.zone, "cancelled", ending.now).await.map(|_| ())
+            validations::close_open(tx, intent.zone, "cancelled", now).await.map(|_| ())
         }
-        Kind::SetStatus { status } => zones::set_status(tx, row, *status, ending.now).await,
+        Kind::SetStatus { status } => zones::set_status(tx, row, *status, now).await,
         Kind::Delete => zones::delete(tx, row).await,
     }
 }
