@@ -63,6 +63,9 @@ pub struct PdnsConfig {
     pub api_url: String,
     /// `PDNS_API_KEY`.
     pub api_key: SecretString,
+    /// `PDNS_DNS_ADDRESS`: `host[:port]` at which PowerDNS answers DNS, port 53 by default. With it, whether a zone has
+    /// changed since it was last read is asked by an SOA query rather than by the API.
+    pub dns_address: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -139,7 +142,11 @@ impl Config {
                 pool_size: r.bounded("DATABASE_POOL_SIZE", 20, 1, 1_000),
             },
             redis: RedisConfig { url: r.url_with_scheme("REDIS_URL", &["redis", "rediss"]) },
-            pdns: PdnsConfig { api_url: r.http_url("PDNS_API_URL"), api_key: r.required_secret("PDNS_API_KEY") },
+            pdns: PdnsConfig {
+                api_url: r.http_url("PDNS_API_URL"),
+                api_key: r.required_secret("PDNS_API_KEY"),
+                dns_address: r.host_and_port("PDNS_DNS_ADDRESS", 53),
+            },
             scaikey: ScaiKeyConfig {
                 url: r.http_url("SCAIKEY_URL"),
                 client_id: r.required("SCAIKEY_CLIENT_ID"),

@@ -209,6 +209,32 @@ impl<'a> Reader<'a> {
         addresses
     }
 
+    /// `host[:port]`, the host an address or a name; absent is none.
+    pub fn host_and_port(&mut self, name: &str, port: u16) -> Option<String> {
+        let text = self.text(name, "");
+        if text.is_empty() {
+            return None;
+        }
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Some(address.to_string());
+        }
+        if let Ok(address) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+            return Some(SocketAddr::new(address, port).to_string());
+        }
+        let (host, port) = match text.split_once(':') {
+            Some((host, given)) => (host, given.parse().ok()),
+            None => (text.as_str(), Some(port)),
+        };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        match port.filter(|_| !host.is_empty() && host.chars().all(is_name)) {
+            Some(port) => Some(format!("{host}:{port}")),
+            None => {
+                self.problem(name, "is not of the form host[:port]");
+                None
+            }
+        }
+    }
+
     pub fn host_names(&mut self, name: &str) -> Vec<String> {
         let mut names = Vec::new();
         for item in self.list(name) {

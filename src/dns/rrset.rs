@@ -82,11 +82,30 @@ pub struct RecordRef {
     pub content: String,
 }
 
+impl RrsetKey {
+    /// SHA-256 over name, type and content of a record of this RRset, cut to 16 octets. An SOA's content is left out:
+    /// its serial moves with each write, and there is only one.
+    pub fn digest(&self, content: &str) -> [u8; DIGEST_OCTETS] {
+        let mut hasher = Sha256::new();
+        // A zero octet ends each part: none of them holds one.
+        hasher.update(self.name.as_str());
+        hasher.update([0]);
+        hasher.update(self.record_type.as_str());
+        hasher.update([0]);
+        if self.record_type != RecordType::Soa {
+            hasher.update(content);
+        }
+        let full: [u8; 32] = hasher.finalize().into();
+        let mut cut = [0; DIGEST_OCTETS];
+        cut.copy_from_slice(&full[..DIGEST_OCTETS]);
+        cut
+    }
+}
+
 impl RecordRef {
-    /// SHA-256 over name, type and content, cut to 16 octets. An SOA's content is left out: its serial moves with
-    /// each write, and there is only one.
+    /// [`RrsetKey::digest`] of this record.
     pub fn digest(&self) -> [u8; DIGEST_OCTETS] {
-        digest(&self.key, &self.content)
+        self.key.digest(&self.content)
     }
 }
 
@@ -100,22 +119,6 @@ pub struct RrsetChange {
     pub before: Option<Rrset>,
     /// What stands there now, if anything.
     pub after: Option<Rrset>,
-}
-
-pub(super) fn digest(key: &RrsetKey, content: &str) -> [u8; DIGEST_OCTETS] {
-    let mut hasher = Sha256::new();
-    // A zero octet ends each part: none of them holds one.
-    hasher.update(key.name.as_str());
-    hasher.update([0]);
-    hasher.update(key.record_type.as_str());
-    hasher.update([0]);
-    if key.record_type != RecordType::Soa {
-        hasher.update(content);
-    }
-    let full: [u8; 32] = hasher.finalize().into();
-    let mut cut = [0; DIGEST_OCTETS];
-    cut.copy_from_slice(&full[..DIGEST_OCTETS]);
-    cut
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::PdnsConfig;
 
-use super::types::{DeleteAnswer, PatchAnswer, RrsetPatch, ServerZone, ZoneCreation};
+use super::types::{DeleteAnswer, ListedZone, PatchAnswer, RrsetPatch, ServerZone, ZoneCreation};
 
 /// PowerDNS's web server has a listen backlog of 10; dropped SYNs cost a second each.
 const CALLS_IN_FLIGHT_MAX: usize = 8;
@@ -96,6 +96,18 @@ impl Pdns {
         match response.status() {
             StatusCode::OK => body(response).await.map(Some),
             StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(unexpected(response).await),
+        }
+    }
+
+    /// Whose the zone is and its serial, straight from the database behind PowerDNS. The list narrowed to one zone is
+    /// the cheapest call that says it: a quarter of what [`Self::zone`] costs for a zone without records.
+    pub async fn listed_zone(&self, name: &str) -> Result<Option<ListedZone>, PdnsError> {
+        let fqdn = format!("{name}.");
+        let request = self.request(Method::GET, "/zones").query(&[("zone", fqdn.as_str()), ("dnssec", "false")]);
+        let response = self.read(request).await?;
+        match response.status() {
+            StatusCode::OK => Ok(body::<Vec<ListedZone>>(response).await?.into_iter().next()),
             _ => Err(unexpected(response).await),
         }
     }

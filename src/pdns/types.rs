@@ -18,6 +18,13 @@ pub struct ServerZone {
     pub rrsets: Vec<ServerRrset>,
 }
 
+/// A zone as it stands in PowerDNS's list of zones.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ListedZone {
+    pub account: String,
+    pub serial: u32,
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ServerRrset {
     pub name: String,

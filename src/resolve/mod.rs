@@ -1,4 +1,4 @@
-//! The DNS look-ups by which a tenant proves that a domain is theirs.
+//! DNS look-ups: those by which a tenant proves that a domain is theirs, and the serial at the platform's own server.
 //!
 //! Lives here: finding the servers of a zone, asking each of them for the challenge record, judging whether they
 //! agree, and the guard that keeps every packet away from addresses that are not globally reachable.
@@ -24,6 +24,7 @@ mod cut;
 mod exchange;
 mod proof;
 mod recursive;
+mod serial;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub use address::is_globally_reachable;
+pub use serial::serial_at;
 
 use budget::Budget;
 

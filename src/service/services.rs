@@ -51,7 +51,13 @@ impl Services {
         });
         let scaikey = ScaiKey::new(&config.scaikey, clock.clone())?;
         let identity = Identity::new(&config, clock.clone(), db.clone(), scaikey.clone());
-        let writer = ZoneWriter::new(db.clone(), pdns.clone(), clock.clone(), config.nameservers.clone());
+        let writer = ZoneWriter::new(
+            db.clone(),
+            pdns.clone(),
+            clock.clone(),
+            config.nameservers.clone(),
+            config.pdns.dns_address.clone(),
+        );
         let readiness = Readiness::new(&config, db.clone(), pdns.clone(), scaikey.clone())?;
         Ok(Self { config, clock, db, pdns, resolve, scaikey, identity, writer, readiness })
     }

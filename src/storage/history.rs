@@ -1,7 +1,8 @@
 //! A zone's history: one row a change, in the order they went live.
 
-use sqlx::{MySql, QueryBuilder, Transaction};
+use sqlx::{FromRow, MySql, QueryBuilder, Transaction};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::ids::{ChangeId, TenantId, ZoneId};
 
@@ -60,6 +61,22 @@ pub async fn append(tx: &mut Transaction<'_, MySql>, batch: &BatchRef, changes: 
         query.build().execute(&mut **tx).await?;
     }
     Ok(())
+}
+
+/// One change as it stands in the history.
+#[derive(Clone, Debug, FromRow)]
+pub struct PastChange {
+    pub revision: u64,
+    pub batch_id: Uuid,
+    /// RRsets before and after, as JSON.
+    pub changes: String,
+}
+
+/// The changes that led from one revision to another, in their order.
+pub async fn between(db: &Db, zone: ZoneId, from: u64, to: u64) -> Result<Vec<PastChange>> {
+    let sql = "SELECT revision, batch_id, changes FROM zone_changes WHERE zone_id = ? AND revision > ? \
+               AND revision <= ? ORDER BY revision";
+    Ok(sqlx::query_as(sql).bind(zone.0).bind(from).bind(to).fetch_all(db.pool()).await?)
 }
 
 /// Whether a batch has become history.

@@ -63,7 +63,7 @@ pub async fn insert(tx: &mut Transaction<'_, MySql>, intent: &Intent) -> Result<
 }
 
 /// What of a zone's row a decision rested on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub revision: u64,
     pub status: ZoneStatus,

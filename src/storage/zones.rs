@@ -12,6 +12,7 @@ use crate::dns::ZoneName;
 use crate::ids::{ChangeId, TenantId, ZoneId};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
+use super::intents::Standing;
 use super::{Db, Result, StorageError};
 
 /// A zone's row.
@@ -39,6 +40,17 @@ pub struct ZoneRow {
 impl ZoneRow {
     pub fn reference(&self) -> ZoneRef {
         ZoneRef { id: self.id, tenant: self.tenant }
+    }
+
+    /// What decisions about the zone's content rest on.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            revision: self.revision,
+            status: self.status,
+            last_change: self.last_change,
+            default_ttl: self.default_ttl,
+            dnssec_enabled: self.dnssec_enabled,
+        }
     }
 }
 

@@ -1,46 +1,44 @@
 //! One batch: the numbered steps of the write path for all requests that go together.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use rand::Rng;
 use tokio::time::Instant;
 
-use crate::dns::rectify;
-use crate::ids::{ChangeId, RecordId, ZoneId};
-use crate::storage::intents;
-use crate::storage::record_ids::Digest;
+use crate::dns::ZoneContent;
+use crate::ids::ZoneId;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{StorageError, history, record_ids, staged, within, within_write};
+use crate::storage::{intents, record_ids, staged, within};
 use crate::tenancy::ZoneStatus;
 
 use super::super::{Error, Result};
-use super::change::{Finished, is_unmoved};
-use super::decide::{Accepted, Deciding, Decision, RecordOperation, WriteOutcome, net};
+use super::Inner;
+use super::decide::{Accepted, Deciding, Decision, WriteOutcome};
 use super::ids::IdBook;
+use super::live_batch::Footing;
 use super::payload::{IdRow, Kind, Payload};
 use super::queue::Waiting;
-use super::settle::new_changes;
-use super::store::{self, LiveState, ZoneState};
-use super::{Inner, protocol};
+use super::snapshot::Snapshot;
 
 /// How long requests wait for a zone that another replica writes to, or that is being recovered.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// An intent and its history go into MariaDB in statements of at most 16 MB, its default `max_allowed_packet`.
-const PAYLOAD_BYTES_MAX: usize = 6_000_000;
 /// Between two looks at a locked zone; with jitter, so that replicas do not march in step.
 const LOCKED_PAUSE_MS: std::ops::Range<u64> = 5..40;
 
 pub struct Batch<'a> {
-    inner: &'a Inner,
+    pub(super) inner: &'a Inner,
     zone: ZoneId,
-    requests: Vec<Waiting>,
+    pub(super) requests: Vec<Waiting>,
+    /// What is remembered of the zone has proven old: MariaDB is read before anything is decided.
+    read_first: bool,
 }
 
 /// Why a round did not end with answers.
-enum Round {
-    /// The zone moved or is locked: read and decide again.
+pub enum Round {
+    /// The zone is locked: wait, then read and decide again.
     Again,
+    /// The zone is not as it was when the batch was decided: read and decide again.
+    Moved,
     /// All that is left gets this answer.
     Failed(Error),
     /// PowerDNS refused the batch as a whole; nothing ran.
@@ -51,24 +49,24 @@ enum Round {
 }
 
 /// What requests get, kept back until the batch is committed.
-struct Answers(Vec<(Waiting, std::result::Result<WriteOutcome, Error>)>);
+pub struct Answers(pub Vec<(Waiting, std::result::Result<WriteOutcome, Error>)>);
 
 impl Answers {
-    fn send(self) {
+    pub fn send(self) {
         for (waiting, answer) in self.0 {
             // a client that has gone away misses its answer, nothing else
             let _ = waiting.answer.send(answer);
         }
     }
 
-    fn take_back(self) -> Vec<Waiting> {
+    pub fn take_back(self) -> Vec<Waiting> {
         self.0.into_iter().map(|(waiting, _)| waiting).collect()
     }
 }
 
 impl<'a> Batch<'a> {
     pub fn new(inner: &'a Inner, zone: ZoneId, requests: Vec<Waiting>) -> Self {
-        Self { inner, zone, requests }
+        Self { inner, zone, requests, read_first: false }
     }
 
     /// Runs until every request has its answer.
@@ -80,10 +78,12 @@ impl<'a> Batch<'a> {
                 Round::Failed(error) => return self.fail_all(error),
                 Round::Refused(message) => return self.run_one_by_one(message).await,
                 Round::TooLarge => return self.run_in_halves().await,
-                Round::Again if Instant::now() >= patience => {
+                Round::Again | Round::Moved if Instant::now() >= patience => {
                     return self.fail_all(Error::unavailable("The zone is busy with another change"));
                 }
-                Round::Again => {
+                Round::Moved if !self.read_first => self.read_first = true,
+                Round::Again | Round::Moved => {
+                    self.read_first = true;
                     let pause = rand::rng().random_range(LOCKED_PAUSE_MS);
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
@@ -128,8 +128,12 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Read MariaDB first, then the zone: the other order loses updates.
     async fn try_round(&mut self) -> Result<Round> {
+        let known = self.inner.snapshots.get(self.zone);
+        if let Some(snapshot) = known.as_ref().filter(|_| !self.read_first) {
+            return self.decide_live(snapshot, Footing::Remembered).await;
+        }
+        // MariaDB first, then the zone: the other order loses updates
         let Some((row, mark)) = within(zones::for_write(&self.inner.db, self.zone)).await? else {
             return Err(Error::NotFound("Domain"));
         };
@@ -141,65 +145,54 @@ impl<'a> Batch<'a> {
             }
             return Ok(Round::Again);
         }
-        if matches!(row.status, ZoneStatus::Inactive | ZoneStatus::Deleted) {
-            return Err(Error::conflict("domain_inactive", "The domain is withdrawn; its records cannot be changed"));
+        match row.status {
+            ZoneStatus::Inactive | ZoneStatus::Deleted => {
+                Err(Error::conflict("domain_inactive", "The domain is withdrawn; its records cannot be changed"))
+            }
+            ZoneStatus::PendingValidation => self.decide_staged(&row).await,
+            ZoneStatus::Active => {
+                if let Some(known) = known
+                    && let Some(caught_up) = self.inner.catch_up(&known, &row).await?
+                {
+                    return self.decide_live(&caught_up, Footing::Remembered).await;
+                }
+                let snapshot = self.inner.read_live(row).await?;
+                self.decide_live(&snapshot, Footing::Read).await
+            }
         }
-        let mut state = store::read(&self.inner.db, &self.inner.pdns, &row).await?;
-        let mut ids = IdBook::new(within(self.id_rows(&row)).await?);
-        ids.index(&state.content);
-        let now = self.inner.clock.now();
-        let (accepted, mut answers, unnamed) = self.decide(&row, &mut state, &mut ids, now);
-        self.name_conflicts(&row, &mut answers, &unnamed).await?;
+    }
+
+    async fn decide_live(&mut self, snapshot: &Snapshot, footing: Footing) -> Result<Round> {
+        let (mut content, mut ids) = (snapshot.content.clone(), snapshot.ids.clone());
+        let (accepted, answers) = self.decide(&snapshot.row, &mut content, &mut ids);
+        if accepted.is_empty() {
+            // no intent will find out whether what was remembered is so
+            if footing == Footing::Remembered && !self.inner.stands(snapshot).await? {
+                self.requests = answers.take_back();
+                self.inner.snapshots.forget(self.zone);
+                return Ok(Round::Moved);
+            }
+            answers.send();
+            return Ok(Round::Done);
+        }
+        let payload = payload(&snapshot.row, &content, accepted, &ids);
+        Ok(self.write_live((snapshot, footing), payload, answers, (content, ids)).await)
+    }
+
+    async fn decide_staged(&mut self, row: &ZoneRow) -> Result<Round> {
+        let mut content = within(staged::content(&self.inner.db, row.id, &row.name)).await?;
+        let mut ids = IdBook::new(within(record_ids::of_zone(&self.inner.db, row.id)).await?);
+        let (accepted, answers) = self.decide(row, &mut content, &mut ids);
         if accepted.is_empty() {
             answers.send();
             return Ok(Round::Done);
         }
-        let payload = payload(&row, &state, accepted, &ids);
-        Ok(match state.live {
-            None => self.write_staged(&row, &payload, answers, now).await,
-            Some(live) => self.write_live(&row, live, payload, answers, &state.content).await,
-        })
+        let payload = payload(row, &content, accepted, &ids);
+        Ok(self.write_staged(row, &payload, answers, self.inner.clock.now()).await)
     }
 
-    /// The rows of the ids that the batch names; a digest is an id too, of a record that somebody else wrote.
-    async fn id_rows(&self, row: &ZoneRow) -> crate::storage::Result<Vec<record_ids::RecordIdRow>> {
-        let operations = self.requests.iter().flat_map(|waiting| &waiting.write.operations);
-        let ids: Vec<RecordId> = operations
-            .filter_map(|operation| match operation {
-                RecordOperation::Add { .. } => None,
-                RecordOperation::Update { id, .. } | RecordOperation::Delete { id } => Some(*id),
-            })
-            .collect();
-        let digests: Vec<_> = ids.iter().map(|id| *id.0.as_bytes()).collect();
-        record_ids::some(&self.inner.db, row.id, &ids, &digests).await
-    }
-
-    /// Refusals name the records they conflict with by digest until here.
-    async fn name_conflicts(&self, row: &ZoneRow, answers: &mut Answers, unnamed: &[Digest]) -> Result<()> {
-        if unnamed.is_empty() {
-            return Ok(());
-        }
-        let rows = within(record_ids::some(&self.inner.db, row.id, &[], unnamed)).await?;
-        let named: HashMap<RecordId, RecordId> =
-            rows.iter().map(|row| (RecordId(uuid::Uuid::from_bytes(row.digest)), row.id)).collect();
-        for (_, answer) in &mut answers.0 {
-            if let Err(Error::Conflict { conflicts, .. }) = answer {
-                for id in conflicts {
-                    *id = named.get(id).copied().unwrap_or(*id);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn decide(
-        &mut self,
-        row: &ZoneRow,
-        state: &mut ZoneState,
-        ids: &mut IdBook,
-        now: time::OffsetDateTime,
-    ) -> (Vec<Accepted>, Answers, Vec<Digest>) {
-        let mut deciding = Deciding { row, content: &mut state.content, ids, now, unnamed: Vec::new() };
+    fn decide(&mut self, row: &ZoneRow, content: &mut ZoneContent, ids: &mut IdBook) -> (Vec<Accepted>, Answers) {
+        let mut deciding = Deciding { row, content, ids, now: self.inner.clock.now() };
         let mut accepted = Vec::new();
         let mut answers = Vec::new();
         for waiting in std::mem::take(&mut self.requests) {
@@ -212,150 +205,12 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        (accepted, Answers(answers), deciding.unnamed)
+        (accepted, Answers(answers))
     }
-
-    /// A zone that is not live: one MariaDB transaction is intent and settle together.
-    async fn write_staged(
-        &mut self,
-        row: &ZoneRow,
-        payload: &Payload,
-        answers: Answers,
-        now: time::OffsetDateTime,
-    ) -> Round {
-        let Some(batch) = payload.entries.first().map(|entry| entry.change) else { return Round::Done };
-        match within_write(self.commit_staged(row, payload, batch, now)).await {
-            Ok(true) => {
-                answers.send();
-                Round::Done
-            }
-            Ok(false) | Err(StorageError::Deadlock(_)) => {
-                self.requests = answers.take_back();
-                Round::Again
-            }
-            Err(StorageError::Unavailable(why)) => {
-                tracing::warn!(zone = %row.name, %batch, why, "the outcome of a staged change is unknown");
-                match within(history::exists(&self.inner.db, batch)).await {
-                    Ok(true) => answers.send(),
-                    Ok(false) | Err(_) => answer_unknown(answers),
-                }
-                Round::Done
-            }
-            Err(error) => {
-                self.requests = answers.take_back();
-                Round::Failed(error.into())
-            }
-        }
-    }
-
-    /// False: the zone moved since it was read.
-    async fn commit_staged(
-        &self,
-        row: &ZoneRow,
-        payload: &Payload,
-        batch: ChangeId,
-        now: time::OffsetDateTime,
-    ) -> crate::storage::Result<bool> {
-        let mut tx = self.inner.db.begin().await?;
-        let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
-        if !unmoved || intents::exists_for_zone(&mut tx, row.id).await? {
-            return Ok(false);
-        }
-        staged::apply(&mut tx, row.id, &net(&payload.entries)).await?;
-        let reference = history::BatchRef {
-            id: batch,
-            zone: row.id,
-            tenant: row.tenant,
-            revision: row.revision,
-            serial: None,
-            now,
-        };
-        history::append(&mut tx, &reference, &new_changes(&payload.entries)?).await?;
-        crate::storage::audit::append(&mut tx, Some(batch), &payload.audit).await?;
-        let put: Vec<_> = payload.ids_put.iter().filter_map(IdRow::to_row).collect();
-        record_ids::replace(&mut tx, row.id, &payload.ids_removed, &put).await?;
-        let progress = zones::Progress {
-            revisions: payload.entries.len() as u64,
-            serial: None,
-            last_change: batch,
-            record_count: payload.record_count,
-            drift: false,
-            now,
-        };
-        zones::advance(&mut tx, row.id, &progress).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
-
-    /// A live zone: intend, write, settle, answer.
-    async fn write_live(
-        &mut self,
-        row: &ZoneRow,
-        live: LiveState,
-        mut payload: Payload,
-        answers: Answers,
-        after: &crate::dns::ZoneContent,
-    ) -> Round {
-        let Some(change) = payload.entries.first().map(|entry| entry.change) else { return Round::Done };
-        let changes = net(&payload.entries);
-        payload.serial = Some(live.serial);
-        payload.previous_marker = live.marker;
-        payload.rectify = rectify::needed(after, &changes);
-        if protocol::patch_bytes(&changes) > protocol::PATCH_BYTES_MAX || payload_bytes(&payload) > PAYLOAD_BYTES_MAX {
-            self.requests = answers.take_back();
-            return match self.requests.len() {
-                1 => Round::Failed(Error::invalid("content", "the change is larger than PowerDNS takes at once")),
-                _ => Round::TooLarge,
-            };
-        }
-        let held = match self.inner.intend(row, change, &payload).await {
-            Ok(Some(held)) => held,
-            Ok(None) => {
-                self.requests = answers.take_back();
-                return Round::Again;
-            }
-            Err(error) => {
-                self.requests = answers.take_back();
-                return Round::Failed(error);
-            }
-        };
-        let sent = self.inner.send_edit(row, &held, &payload, &changes, live.api_rectify).await;
-        match self.inner.finish(row, &held.intent, &payload, sent).await {
-            Finished::Applied => {
-                answers.send();
-                Round::Done
-            }
-            Finished::Refused(message) => {
-                self.requests = answers.take_back();
-                Round::Refused(message)
-            }
-            Finished::Failed(error) => {
-                self.requests = answers.take_back();
-                Round::Failed(error)
-            }
-            // a deadlock in PowerDNS's database, say: the requests are decided anew, under a new change id
-            Finished::NotApplied => {
-                self.requests = answers.take_back();
-                Round::Again
-            }
-            Finished::Unknown => {
-                answer_unknown(answers);
-                Round::Done
-            }
-        }
-    }
-}
-
-/// What an intent holds, about: every request's RRsets before and after.
-fn payload_bytes(payload: &Payload) -> usize {
-    let rrsets = payload.entries.iter().flat_map(|entry| &entry.changes);
-    rrsets
-        .map(|change| protocol::rrset_bytes(change.before.as_ref()) + protocol::rrset_bytes(change.after.as_ref()))
-        .sum()
 }
 
 /// Those that would have changed something hear the id of their change; the others may simply ask again.
-fn answer_unknown(answers: Answers) {
+pub fn answer_unknown(answers: Answers) {
     for (waiting, answer) in answers.0 {
         let told = match answer {
             Ok(WriteOutcome { change: Some(change), .. }) => Error::OutcomeUnknown(change),
@@ -365,7 +220,7 @@ fn answer_unknown(answers: Answers) {
     }
 }
 
-fn payload(row: &ZoneRow, state: &ZoneState, accepted: Vec<Accepted>, ids: &IdBook) -> Payload {
+fn payload(row: &ZoneRow, content: &ZoneContent, accepted: Vec<Accepted>, ids: &IdBook) -> Payload {
     let (ids_removed, put) = ids.outcome();
     let mut entries = Vec::new();
     let mut audit = Vec::new();
@@ -384,6 +239,6 @@ fn payload(row: &ZoneRow, state: &ZoneState, accepted: Vec<Accepted>, ids: &IdBo
         audit,
         ids_removed,
         ids_put: put.iter().map(IdRow::from).collect(),
-        record_count: u32::try_from(state.content.record_count()).unwrap_or(u32::MAX),
+        record_count: u32::try_from(content.record_count()).unwrap_or(u32::MAX),
     }
 }

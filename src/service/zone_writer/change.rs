@@ -32,7 +32,7 @@ const LIVE_NAME_KEY: &str = "zones_live_name";
 
 /// Whether the zone is still as it was read. Every settled batch steps `last_change`, also one without a revision.
 pub fn is_unmoved(read: &ZoneRow, now: &ZoneRow) -> bool {
-    now.revision == read.revision && now.status == read.status && now.last_change == read.last_change
+    now.standing() == read.standing()
 }
 
 /// A zone's lock in hand.
@@ -51,7 +51,10 @@ impl Held {
 
 /// How a change ended for its writer.
 pub enum Finished {
-    Applied,
+    Applied {
+        /// Of the zone now, where nobody else can have had a hand in it.
+        serial: Option<u32>,
+    },
     /// By PowerDNS; nothing ran.
     Refused(String),
     Failed(Error),
@@ -94,22 +97,23 @@ impl Inner {
     }
 
     async fn insert_intent(&self, row: &ZoneRow, intent: &Intent, payload: &Payload) -> crate::storage::Result<bool> {
+        if !matches!(payload.kind, Kind::GoLive { .. }) {
+            return intents::take(&self.db, intent, &row.standing()).await;
+        }
         let mut tx = self.db.begin().await?;
         let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
         if !unmoved {
             return Ok(false);
         }
-        if let Kind::GoLive { validation } = &payload.kind {
-            if let Some(validation) = validation
-                && !validations::is_open(&mut tx, *validation).await?
-            {
-                return Err(StorageError::Duplicate { key: CHALLENGE_ENDED.into() });
-            }
-            zones::mark_born(&mut tx, row.id).await?;
+        if let Kind::GoLive { validation: Some(validation) } = &payload.kind
+            && !validations::is_open(&mut tx, *validation).await?
+        {
+            return Err(StorageError::Duplicate { key: CHALLENGE_ENDED.into() });
         }
+        zones::mark_born(&mut tx, row.id).await?;
         intents::insert(&mut tx, intent).await?;
         // with the lock in hand nobody else goes live under this name; somebody may have before
-        if matches!(payload.kind, Kind::GoLive { .. }) && zones::is_name_live(&mut tx, &intent.zone_name).await? {
+        if zones::is_name_live(&mut tx, &intent.zone_name).await? {
             return Err(StorageError::Duplicate { key: LIVE_NAME_KEY.into() });
         }
         tx.commit().await?;
@@ -169,17 +173,20 @@ impl Inner {
                 if drift {
                     tracing::warn!(zone = %row.name, ?serial, ?expected, "somebody wrote to the zone behind our back");
                 }
-                self.settle_known(intent, payload, BatchOutcome::Applied, serial, drift, "").await
+                match self.settle_known(intent, payload, BatchOutcome::Applied, serial, drift, "").await {
+                    Finished::Applied { .. } => Finished::Applied { serial: serial.filter(|_| !drift) },
+                    other => other,
+                }
             }
             Sent::Refused(message) => {
                 match self.settle_known(intent, payload, BatchOutcome::Refused, None, false, &message).await {
-                    Finished::Applied => Finished::Refused(message),
+                    Finished::Applied { .. } => Finished::Refused(message),
                     other => other,
                 }
             }
             Sent::Unsent(why) => {
                 match self.settle_known(intent, payload, BatchOutcome::Dropped, None, false, &why).await {
-                    Finished::Applied => Finished::Failed(Error::pdns(&why)),
+                    Finished::Applied { .. } => Finished::Failed(Error::pdns(&why)),
                     other => other,
                 }
             }
@@ -199,7 +206,7 @@ impl Inner {
     ) -> Finished {
         let ending = Ending { outcome, detail, serial, change_serial: None, drift, now: self.clock.now() };
         match settle(&self.db, intent, payload, &ending).await {
-            Ok(true) => Finished::Applied,
+            Ok(true) => Finished::Applied { serial: None },
             Ok(false) => self.look_again(intent, outcome).await,
             Err(error) => {
                 tracing::warn!(change = %intent.change, %error, "the outcome of a settle is unknown");
@@ -214,7 +221,7 @@ impl Inner {
         const PAUSE: Duration = Duration::from_millis(50);
         for _ in 0..LOOKS {
             match within(intents::outcome(&self.db, intent.change)).await {
-                Ok(Some((found, _))) if found == wanted => return Finished::Applied,
+                Ok(Some((found, _))) if found == wanted => return Finished::Applied { serial: None },
                 Ok(Some((BatchOutcome::Applied, _))) => return Finished::Unknown,
                 Ok(Some(_)) => return Finished::NotApplied,
                 Ok(None) => tokio::time::sleep(PAUSE).await,
@@ -228,7 +235,7 @@ impl Inner {
     async fn recover_inline(&self, intent: &Intent, why: &str) -> Finished {
         tracing::warn!(change = %intent.change, why, "no clear answer from PowerDNS, recovering");
         match self.recovery().run(intent.clone()).await {
-            Recovered::Applied => Finished::Applied,
+            Recovered::Applied => Finished::Applied { serial: None },
             Recovered::Dropped => Finished::NotApplied,
             Recovered::NotOurs => self.look_again(intent, BatchOutcome::Applied).await,
             Recovered::Undecided(_) => Finished::Unknown,

@@ -9,7 +9,7 @@ use crate::dns::{
 };
 use crate::ids::{ChangeId, RecordId};
 use crate::storage::audit::AuditEntry;
-use crate::storage::record_ids::{Digest, RecordIdRow};
+use crate::storage::record_ids::RecordIdRow;
 use crate::storage::zones::ZoneRow;
 use crate::tenancy::ZoneStatus;
 
@@ -74,8 +74,6 @@ pub struct Deciding<'a> {
     pub content: &'a mut ZoneContent,
     pub ids: &'a mut IdBook,
     pub now: OffsetDateTime,
-    /// Records named in refusals by their digest, whose ids are still to be looked up.
-    pub unnamed: Vec<Digest>,
 }
 
 impl Deciding<'_> {
@@ -131,6 +129,7 @@ impl Deciding<'_> {
             }
             views.push(RecordOutcome { before, after, warnings });
         }
+        self.ids.follow(&changes);
         let change = ChangeId::new();
         Accepted {
             entry: Entry { change, actor: actor.clone(), request: request.clone(), changes },
@@ -156,26 +155,17 @@ impl Deciding<'_> {
         })
     }
 
-    fn refusal(&mut self, error: OperationError) -> Error {
+    fn refusal(&self, error: OperationError) -> Error {
         match error {
             OperationError::Invalid(FieldError { field, message }) => Error::invalid(field, message),
             OperationError::Conflict { message, field, conflicts } => Error::Conflict {
                 message,
                 code: "record_conflict",
                 field: Some(field),
-                conflicts: conflicts.iter().map(|record| self.provisional_id(record)).collect(),
+                conflicts: conflicts.iter().map(|record| self.ids.id_of(&record.digest()).0).collect(),
             },
             OperationError::NotFound => Error::NotFound("Record"),
         }
-    }
-
-    fn provisional_id(&mut self, record: &RecordRef) -> RecordId {
-        let digest = record.digest();
-        let (id, row) = self.ids.id_of(&digest);
-        if row.is_none() {
-            self.unnamed.push(digest);
-        }
-        id
     }
 
     /// A record as it stands before the operation.

@@ -3,47 +3,85 @@
 //! A record that ScaiDNS wrote has a row. One that somebody else wrote has none: its id is its digest, until it is
 //! edited here for the first time and gets a row under that same id.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, OnceLock};
 
+use imbl::OrdMap;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::dns::{RecordRef, ZoneContent};
+use crate::dns::{RecordRef, RrsetChange, RrsetKey, ZoneContent};
 use crate::ids::RecordId;
 use crate::storage::record_ids::{Digest, RecordIdRow};
 
-/// The rows known, with what the batch has changed of them so far.
-#[derive(Default)]
+/// All rows of a zone, with what a batch has changed of them so far. A clone costs the same whatever the zone holds.
+#[derive(Clone, Default)]
 pub struct IdBook {
-    by_id: HashMap<RecordId, RecordIdRow>,
-    by_digest: HashMap<Digest, RecordId>,
-    /// Where records with digests of interest stood when the batch began.
-    places: HashMap<Digest, RecordRef>,
-    removed: HashSet<RecordId>,
-    put: HashSet<RecordId>,
+    by_id: OrdMap<RecordId, RecordIdRow>,
+    by_digest: OrdMap<Digest, RecordId>,
+    /// Where the record with a digest stands. Made when an id is first looked for, and carried along from then on.
+    places: Arc<OnceLock<OrdMap<Digest, RrsetKey>>>,
+    removed: BTreeSet<RecordId>,
+    put: BTreeSet<RecordId>,
 }
 
 impl IdBook {
     pub fn new(rows: Vec<RecordIdRow>) -> Self {
-        let mut book = Self::default();
-        for row in rows {
-            book.by_digest.insert(row.digest, row.id);
-            book.by_id.insert(row.id, row);
+        Self {
+            by_digest: rows.iter().map(|row| (row.digest, row.id)).collect(),
+            by_id: rows.into_iter().map(|row| (row.id, row)).collect(),
+            ..Self::default()
         }
-        book
     }
 
-    /// Finds the records that the known rows mean in one pass, rather than one search of the zone for each.
-    pub fn index(&mut self, content: &ZoneContent) {
-        if self.by_digest.is_empty() {
+    /// About what it takes in memory.
+    pub fn octets(&self) -> usize {
+        const PER_ROW: usize = 160;
+        const PER_PLACE: usize = 80;
+        self.by_id.len() * PER_ROW + self.places.get().map_or(0, |places| places.len() * PER_PLACE)
+    }
+
+    /// What the batch has changed is settled.
+    pub fn settled(mut self) -> Self {
+        self.removed.clear();
+        self.put.clear();
+        self
+    }
+
+    /// Takes note that RRsets have changed.
+    pub fn follow(&mut self, changes: &[RrsetChange]) {
+        let Some(mut places) = self.places.get().cloned() else {
+            // not made yet; when it is, it must not be from what others share
+            self.places = Arc::default();
             return;
-        }
-        for (reference, ..) in content.records() {
-            let digest = reference.digest();
-            if self.by_digest.contains_key(&digest) {
-                self.places.insert(digest, reference);
+        };
+        for RrsetChange { key, before, after: _ } in changes {
+            for record in before.iter().flat_map(|rrset| &rrset.records) {
+                places.remove(&key.digest(&record.content));
             }
+        }
+        for RrsetChange { key, before: _, after } in changes {
+            for record in after.iter().flat_map(|rrset| &rrset.records) {
+                places.insert(key.digest(&record.content), key.clone());
+            }
+        }
+        self.places = Arc::new(OnceLock::from(places));
+    }
+
+    /// Takes what MariaDB knows of the records of RRsets that somebody else has changed: the rows of those that stand
+    /// now; rows of those that went are forgotten.
+    pub fn catch_up(&mut self, changes: &[RrsetChange], rows: Vec<RecordIdRow>) {
+        self.follow(changes);
+        for RrsetChange { key, before, after: _ } in changes {
+            for record in before.iter().flat_map(|rrset| &rrset.records) {
+                if let Some(id) = self.by_digest.remove(&key.digest(&record.content)) {
+                    self.by_id.remove(&id);
+                }
+            }
+        }
+        for row in rows {
+            self.insert(row);
         }
     }
 
@@ -52,22 +90,27 @@ impl IdBook {
     pub fn overlay(&mut self, rows: impl Iterator<Item = RecordIdRow>, content: &ZoneContent) {
         let standing: HashSet<Digest> = content.records().map(|(reference, ..)| reference.digest()).collect();
         for row in rows.filter(|row| standing.contains(&row.digest)) {
-            if let Some(before) = self.by_id.insert(row.id, row)
-                && self.by_digest.get(&before.digest) == Some(&row.id)
-            {
-                self.by_digest.remove(&before.digest);
-            }
-            self.by_digest.insert(row.digest, row.id);
+            self.insert(row);
         }
     }
 
+    /// A row as it is now; the digest that it had before is nobody's.
+    fn insert(&mut self, row: RecordIdRow) {
+        if let Some(before) = self.by_id.insert(row.id, row)
+            && self.by_digest.get(&before.digest) == Some(&row.id)
+        {
+            self.by_digest.remove(&before.digest);
+        }
+        self.by_digest.insert(row.digest, row.id);
+    }
+
     fn place(&self, digest: &Digest, content: &ZoneContent) -> Option<RecordRef> {
-        let known = self.places.get(digest).filter(|known| {
-            content
-                .get(&known.key)
-                .is_some_and(|rrset| rrset.records.iter().any(|record| record.content == known.content))
-        });
-        known.cloned().or_else(|| content.find_by_digest(digest))
+        let places = self
+            .places
+            .get_or_init(|| content.records().map(|(reference, ..)| (reference.digest(), reference.key)).collect());
+        let key = places.get(digest)?;
+        let record = content.get(key)?.records.iter().find(|record| key.digest(&record.content) == *digest)?;
+        Some(RecordRef { key: key.clone(), content: record.content.clone() })
     }
 
     /// The record that an id means, if it stands in the zone.
@@ -76,7 +119,7 @@ impl IdBook {
             Some(row) => self.place(&row.digest, content),
             // known under another id by now
             None if self.by_digest.contains_key(id.0.as_bytes()) => None,
-            None => content.find_by_digest(id.0.as_bytes()).or_else(|| self.find_second(id, content)),
+            None => self.place(id.0.as_bytes(), content).or_else(|| self.find_second(id, content)),
         }
     }
 
@@ -105,14 +148,8 @@ impl IdBook {
         created_at: OffsetDateTime,
         now: OffsetDateTime,
     ) -> RecordIdRow {
-        if let Some(before) = self.by_id.get(&id)
-            && self.by_digest.get(&before.digest) == Some(&id)
-        {
-            self.by_digest.remove(&before.digest);
-        }
         let row = RecordIdRow { id, digest, created_at, updated_at: now };
-        self.by_id.insert(id, row);
-        self.by_digest.insert(digest, id);
+        self.insert(row);
         self.removed.remove(&id);
         self.put.insert(id);
         row

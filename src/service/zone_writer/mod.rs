@@ -12,12 +12,15 @@ mod change;
 mod decide;
 mod ids;
 mod life;
+mod live_batch;
 mod payload;
 pub mod protocol;
 mod queue;
 mod reader;
 mod recovery;
 mod settle;
+mod snapshot;
+mod staged_batch;
 mod store;
 mod transition;
 
@@ -39,6 +42,7 @@ use super::context::{ActorRecord, RequestInfo};
 use super::{Error, Result};
 use batch::Batch;
 use queue::Queues;
+use snapshot::Snapshots;
 
 pub use decide::{RecordOperation, RecordOutcome, RecordView, WriteOutcome};
 pub use reader::ZoneView;
@@ -73,11 +77,15 @@ struct Inner {
     clock: Clock,
     nameservers: Vec<String>,
     queues: Queues,
+    snapshots: Snapshots,
+    /// Where PowerDNS answers DNS, if ScaiDNS is told.
+    dns_address: Option<String>,
 }
 
 impl ZoneWriter {
-    pub fn new(db: Db, pdns: Pdns, clock: Clock, nameservers: Vec<String>) -> Self {
-        Self { inner: Arc::new(Inner { db, pdns, clock, nameservers, queues: Queues::default() }) }
+    pub fn new(db: Db, pdns: Pdns, clock: Clock, nameservers: Vec<String>, dns_address: Option<String>) -> Self {
+        let (queues, snapshots) = (Queues::default(), Snapshots::default());
+        Self { inner: Arc::new(Inner { db, pdns, clock, nameservers, queues, snapshots, dns_address }) }
     }
 
     /// Applies a request's operations, all or none, and answers only from what is committed.

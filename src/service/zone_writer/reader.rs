@@ -1,10 +1,14 @@
 //! Reading a zone's records with their ids, for those who only look.
 
+use std::sync::Arc;
+
 use crate::authz::ZoneAccess;
-use crate::dns::{RecordRef, ZoneContent};
+use crate::dns::{RecordRef, ZoneContent, serial as serials};
 use crate::ids::{ChangeId, RecordId};
+use crate::resolve;
 use crate::storage::zones::ZoneRow;
-use crate::storage::{intents, record_ids, within, zones};
+use crate::storage::{intents, within, zones};
+use crate::tenancy::ZoneStatus;
 
 use super::super::{Error, Result};
 use super::ZoneWriter;
@@ -12,7 +16,7 @@ use super::change::is_unmoved;
 use super::decide::{RecordView, times};
 use super::ids::IdBook;
 use super::payload::{IdRow, Payload};
-use super::store;
+use super::snapshot::Snapshot;
 
 /// A zone's records as one consistent state.
 pub struct ZoneView {
@@ -45,9 +49,52 @@ impl ZoneView {
 }
 
 impl ZoneWriter {
+    /// The zone as it stands: what is remembered of it, if MariaDB and PowerDNS say that it is still so, else read anew.
+    pub async fn view(&self, access: &ZoneAccess) -> Result<ZoneView> {
+        if let Some(known) = self.inner.snapshots.get(access.zone().id)
+            && let Some(view) = self.remembered(&known).await?
+        {
+            return Ok(view);
+        }
+        self.read_view(access).await
+    }
+
+    async fn remembered(&self, known: &Arc<Snapshot>) -> Result<Option<ZoneView>> {
+        let inner = &self.inner;
+        let look = within(zones::for_write(&inner.db, known.row.id));
+        let (found, serial) = tokio::join!(look, self.asked_serial(known));
+        let Some((row, mark)) = found? else { return Err(Error::NotFound("Domain")) };
+        let Some(snapshot) = inner.catch_up(known, &row).await? else { return Ok(None) };
+        let serial = if Arc::ptr_eq(&snapshot, known) { serial } else { self.asked_serial(&snapshot).await };
+        // a change that is under way may have run; until it is settled, what stood before is as good an answer
+        let in_flight = mark.is_some_and(|mark| mark.zone == row.id);
+        let expected = snapshot.live.serial;
+        let is_so = serial == Some(expected) || (in_flight && serial == Some(serials::next(expected)));
+        if !is_so || row.status != ZoneStatus::Active {
+            return Ok(None);
+        }
+        inner.snapshots.put(snapshot.clone());
+        let Snapshot { row: _, content, ids, live: _ } = snapshot.as_ref();
+        Ok(Some(ZoneView { row, serial: Some(expected), content: content.clone(), ids: ids.clone() }))
+    }
+
+    /// The serial that PowerDNS has: by an SOA query where it may be asked so, by its API where that says another than
+    /// the snapshot's, or nothing.
+    async fn asked_serial(&self, snapshot: &Snapshot) -> Option<u32> {
+        let Snapshot { row, live, .. } = snapshot;
+        if let Some(server) = &self.inner.dns_address {
+            let served = resolve::serial_at(server, row.name.as_str()).await;
+            if served == Some(live.serial) {
+                return served;
+            }
+        }
+        let listed = self.inner.pdns.listed_zone(row.name.as_str()).await.ok().flatten();
+        Some(listed.filter(|zone| zone.account == row.id.to_string())?.serial)
+    }
+
     /// The zone as it stands. Content and ids are read one after the other; a change that lands in between, or is
     /// between PowerDNS and its settle, makes the reader look again.
-    pub async fn view(&self, access: &ZoneAccess) -> Result<ZoneView> {
+    async fn read_view(&self, access: &ZoneAccess) -> Result<ZoneView> {
         const WAITS: u32 = 40; // a change that takes longer is shown as far as it got
         const READS: u32 = 4; // under steady writes the last read is good enough
         const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
@@ -64,18 +111,21 @@ impl ZoneWriter {
                 continue;
             }
             reads += 1;
-            let state = store::read(&inner.db, &inner.pdns, &row).await?;
-            let ids = within(record_ids::of_zone(&inner.db, row.id)).await?;
+            let (content, mut ids, live) = inner.read(&row).await?;
             let after = within(zones::for_write(&inner.db, zone)).await?;
             let Some((now, mark)) = after else { return Err(Error::NotFound("Domain")) };
             let mark = mark.filter(|mark| mark.zone == zone);
             if is_unmoved(&row, &now) || reads == READS {
-                let mut ids = IdBook::new(ids);
-                if let Some(mark) = mark {
-                    self.overlay_unsettled(&mut ids, mark.change, &state.content).await?;
+                let serial = live.as_ref().map(|live| live.serial);
+                match (mark, live) {
+                    (Some(mark), _) => self.overlay_unsettled(&mut ids, mark.change, &content).await?,
+                    (None, Some(live)) if is_unmoved(&row, &now) => {
+                        let (row, content, ids) = (row.clone(), content.clone(), ids.clone());
+                        inner.snapshots.put(Snapshot { row, content, ids, live });
+                    }
+                    (None, _) => {}
                 }
-                let serial = state.live.map(|live| live.serial);
-                return Ok(ZoneView { row, serial, content: state.content, ids });
+                return Ok(ZoneView { row, serial, content, ids });
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -41,14 +41,14 @@ impl World {
 
     fn pdns(&self) -> Pdns {
         let api_key = SecretString::from(self.servers.pdns_api_key().to_owned());
-        let config = PdnsConfig { api_url: self.servers.pdns_api_url(), api_key };
+        let config = PdnsConfig { api_url: self.servers.pdns_api_url(), api_key, dns_address: None };
         Pdns::new(&config).expect("client")
     }
 
     /// A replica: its queue and its calls in flight are its own.
     fn writer(&self) -> ZoneWriter {
         let nameservers = vec!["ns1.dns.test".to_owned(), "ns2.dns.test".to_owned()];
-        ZoneWriter::new(self.db.clone(), self.pdns(), Clock::system(), nameservers)
+        ZoneWriter::new(self.db.clone(), self.pdns(), Clock::system(), nameservers, None)
     }
 
     async fn claim(&self, name: &str) -> ZoneAccess {
@@ -238,7 +238,7 @@ async fn a_change_that_ran_is_settled_once_by_whoever_comes_first() {
     // the writer wakes up and settles too: it learns that it was done for it
     let row = world.row(&access).await;
     let finished = first.inner.finish(&row, &intent, &payload, Sent::Applied { serial: new_serial }).await;
-    assert!(matches!(finished, Finished::Applied));
+    assert!(matches!(finished, Finished::Applied { .. }));
     assert_eq!(world.count("SELECT COUNT(*) FROM zone_changes WHERE changes LIKE '%ran.ran.test%'").await, 1);
     assert!(records_of(&first, &access).await.contains(&"ran.ran.test 192.0.2.9".to_owned()));
     world.servers.stop().await;
@@ -414,7 +414,7 @@ async fn two_sweeps_at_once_leave_no_zone_stuck() {
     let zone = ZoneName::trusted("swept.test".into());
     let sent = first.inner.send(&row, &held, &protocol::write(&zone, held.intent.change, &[]), false).await;
     let finished = first.inner.finish(&row, &held.intent, &payload(marker.clone()), sent).await;
-    assert!(matches!(finished, Finished::Applied));
+    assert!(matches!(finished, Finished::Applied { .. }));
     // the second read before the first settled: what it read is gone, so it must not get the lock
     let stale = second.inner.intend(&row, ChangeId::new(), &payload(marker)).await.expect("database");
     assert!(stale.is_none());

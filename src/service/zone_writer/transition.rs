@@ -373,7 +373,7 @@ impl Inner {
     /// Settles a transition and drops what PowerDNS's caches hold of the apex.
     async fn conclude(&self, row: &ZoneRow, intent: &Intent, payload: &Payload, sent: Sent) -> Result<Step<()>> {
         match self.finish(row, intent, payload, sent).await {
-            Finished::Applied => {
+            Finished::Applied { .. } => {
                 if let Err(error) = self.pdns.flush_cache(row.name.as_str()).await {
                     tracing::warn!(zone = %row.name, %error, "the cache could not be flushed; old answers last up to 60 s");
                 }
@@ -387,7 +387,7 @@ impl Inner {
     }
 
     /// Nothing was sent, or only what harms nobody: the lock goes, nothing is recorded as done.
-    async fn drop_intent(&self, intent: &Intent, payload: &Payload, why: &str) -> Result<()> {
+    pub(super) async fn drop_intent(&self, intent: &Intent, payload: &Payload, why: &str) -> Result<()> {
         let now = self.clock.now();
         let ending = Ending {
             outcome: BatchOutcome::Dropped,
