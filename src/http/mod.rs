@@ -5,6 +5,7 @@ mod audit_logs;
 mod auth;
 mod domains;
 mod error;
+mod etag;
 mod extract;
 mod health;
 mod openapi;
@@ -63,11 +64,12 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
             HeaderName::from_static("x-api-key"),
             HeaderName::from_static("x-tenant-id"),
             request_id::HEADER,
         ])
-        .expose_headers([request_id::HEADER, header::RETRY_AFTER])
+        .expose_headers([request_id::HEADER, header::RETRY_AFTER, header::ETAG])
 }
 
 async fn not_found(uri: Uri) -> error::ApiError {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -14,10 +14,11 @@ use crate::dns::{FieldError, RrsetKey, Warning};
 use crate::ids::{RecordId, ZoneId};
 use crate::service::Services;
 use crate::service::records::{self, Checked, NewRecord, RecordFilter, Written};
+use crate::service::zone_names::NamedZone;
 use crate::service::zone_writer::RecordView;
-use crate::storage::zones::ZoneRow;
 
 use super::error::ApiError;
+use super::etag::EntityTag;
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
 use super::paging::{decode_cursor, encode_cursor, page_request};
 
@@ -167,24 +168,32 @@ impl DryRun {
     }
 }
 
-/// The records of a domain, by name.
-#[utoipa::path(get, path = "/api/v1/domains/{id}/records", tag = "records", params(("id" = String, Path), ListRecords),
-    responses((status = 200, body = RecordList)))]
+/// The records of a domain, by name. The answer's `ETag` says what they were; sent back as `If-None-Match`, it spares
+/// the answer while they are still the same.
+#[utoipa::path(get, path = "/api/v1/domains/{id}/records", tag = "records",
+    params(("id" = String, Path), ListRecords, ("If-None-Match" = Option<String>, Header, description = "`ETag` of an earlier answer")),
+    responses((status = 200, body = RecordList, headers(("ETag" = String, description = "Of these records"))),
+        (status = 304, description = "Unchanged since that answer")))]
 pub async fn list(
     State(services): State<Arc<Services>>,
     Authenticated(context): Authenticated,
     ApiPath(id): ApiPath<ZoneId>,
     ApiQuery(query): ApiQuery<ListRecords>,
-) -> Result<Json<RecordList>, ApiError> {
+    RawQuery(asked): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let page = page_request(query.page, query.page_size)?;
     let after: Option<RecordPlace> = decode_cursor(query.cursor.as_deref())?;
     let paged = query.page.is_some() || query.page_size.is_some() || after.is_some();
-    let filter = RecordFilter {
-        record_type: query.record_type,
-        name: query.name,
-        include_system: query.include_system.unwrap_or(false),
-    };
-    let (zone, found) = records::list(&services, &context, id, &filter).await?;
+    let include_system = query.include_system.unwrap_or(false);
+    let filter = RecordFilter::new(query.record_type.as_deref(), query.name.as_deref(), include_system)?;
+    let view = records::open(&services, &context, id).await?;
+    // whoever may read the zone's records sees all of them, so the caller makes no difference
+    let tag = view.version().map(|version| EntityTag::of(&[&version, asked.as_deref().unwrap_or_default()]));
+    if let Some(tag) = tag.as_ref().filter(|tag| tag.is_had(&headers)) {
+        return Ok(tag.not_modified());
+    }
+    let found = records::listed(&view, &filter);
     let total = found.len() as u64;
     let (skip, take) = match (&after, paged) {
         (Some(after), _) => (found.partition_point(|view| after.is_not_before(view)), page.page_size as usize),
@@ -193,7 +202,8 @@ pub async fn list(
     };
     let end = skip.saturating_add(take);
     let last = found.get(end.wrapping_sub(1)).filter(|_| end < found.len()).map(RecordPlace::of);
-    Ok(Json(RecordList {
+    let zone = NamedZone::from(&view.row);
+    let list = Json(RecordList {
         data: found.into_iter().skip(skip).take(take).map(|view| item(&zone, view, Vec::new(), None)).collect(),
         next_cursor: last.map(|last| encode_cursor(&last)),
         total,
@@ -202,7 +212,11 @@ pub async fn list(
         page: paged.then_some(page.page),
         page_size: paged.then_some(page.page_size),
         total_pages: paged.then(|| total.div_ceil(u64::from(page.page_size))),
-    }))
+    });
+    Ok(match tag {
+        Some(tag) => ([tag.header()], list).into_response(),
+        None => list.into_response(),
+    })
 }
 
 /// Adds a record.
@@ -228,7 +242,7 @@ pub async fn get(
     ApiPath((id, rid)): ApiPath<(ZoneId, RecordId)>,
 ) -> Result<Json<RecordItem>, ApiError> {
     let (zone, view) = records::get(&services, &context, id, rid).await?;
-    Ok(Json(item(&zone, view, Vec::new(), None)))
+    Ok(Json(item(&NamedZone::from(&zone), view, Vec::new(), None)))
 }
 
 /// Changes a record's content, TTL or whether it is served.
@@ -315,7 +329,7 @@ fn written_item(written: Written, query: &DryRun) -> RecordItem {
     item(&zone, record, warnings, query.wanted().then_some(false))
 }
 
-fn item(zone: &ZoneRow, view: RecordView, warnings: Vec<Warning>, applied: Option<bool>) -> RecordItem {
+fn item(zone: &NamedZone, view: RecordView, warnings: Vec<Warning>, applied: Option<bool>) -> RecordItem {
     let RecordView { id, reference, ttl, disabled, created_at, updated_at } = view;
     RecordItem {
         id: id.to_string(),
@@ -333,7 +347,7 @@ fn item(zone: &ZoneRow, view: RecordView, warnings: Vec<Warning>, applied: Optio
     }
 }
 
-fn canonical(zone: &ZoneRow, view: RecordView) -> CanonicalRecord {
+fn canonical(zone: &NamedZone, view: RecordView) -> CanonicalRecord {
     let RecordView { id: _, reference, ttl, disabled, created_at: _, updated_at: _ } = view;
     CanonicalRecord {
         name: reference.key.name.as_str().to_owned(),

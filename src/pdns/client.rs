@@ -101,7 +101,7 @@ impl Pdns {
     }
 
     /// Whose the zone is and its serial, straight from the database behind PowerDNS. The list narrowed to one zone is
-    /// the cheapest call that says it: a quarter of what [`Self::zone`] costs for a zone without records.
+    /// the cheapest call that says it: half of what [`Self::zone_head`] costs.
     pub async fn listed_zone(&self, name: &str) -> Result<Option<ListedZone>, PdnsError> {
         let fqdn = format!("{name}.");
         let request = self.request(Method::GET, "/zones").query(&[("zone", fqdn.as_str()), ("dnssec", "false")]);

@@ -1,13 +1,14 @@
 //! Records, one at a time. Whatever changes a zone goes through the zone writer.
 
 use crate::authz::Permission;
-use crate::dns::{FieldError, OwnerName, RecordType, Warning};
+use crate::dns::{FieldError, OwnerName, RecordType, RrsetKey, Warning};
 use crate::ids::{RecordId, ZoneId};
 use crate::storage::zones::ZoneRow;
 
 use super::context::ActorRecord;
-use super::zone_writer::{RecordOperation, RecordOutcome, RecordView, WriteOutcome, ZoneWrite};
-use super::zones::load;
+use super::zone_names::NamedZone;
+use super::zone_writer::{RecordOperation, RecordOutcome, RecordView, WriteOutcome, ZoneView, ZoneWrite};
+use super::zones::locate;
 use super::{Context, Error, Result, Services};
 
 /// Presentation-form names are at most four times as long as on the wire.
@@ -34,53 +35,54 @@ pub struct RecordPatch {
 /// What a list of records is narrowed by.
 #[derive(Clone, Debug, Default)]
 pub struct RecordFilter {
-    pub record_type: Option<String>,
+    pub record_type: Option<RecordType>,
+    /// Part of the owner name, in lower case.
     pub name: Option<String>,
     pub include_system: bool,
 }
 
+impl RecordFilter {
+    pub fn new(record_type: Option<&str>, name: Option<&str>, include_system: bool) -> Result<Self> {
+        let record_type = record_type.map(RecordType::parse).transpose()?;
+        Ok(Self { record_type, name: name.map(str::to_lowercase), include_system })
+    }
+}
+
 /// A record as it is after a write, or as it was before it went.
 pub struct Written {
-    pub zone: ZoneRow,
+    pub zone: NamedZone,
     pub record: RecordView,
     pub warnings: Vec<Warning>,
 }
 
 /// What a check brought.
 pub struct Checked {
-    pub zone: ZoneRow,
+    pub zone: NamedZone,
     pub record: Option<RecordView>,
     pub errors: Vec<FieldError>,
     pub warnings: Vec<Warning>,
 }
 
-pub async fn list(
-    services: &Services,
-    context: &Context,
-    zone: ZoneId,
-    filter: &RecordFilter,
-) -> Result<(ZoneRow, Vec<RecordView>)> {
-    let (_, access) = load(services, context, zone, Permission::RecordsRead).await?;
-    let wanted_type = filter.record_type.as_deref().map(RecordType::parse).transpose()?;
-    let wanted_name = filter.name.as_ref().map(|name| name.to_lowercase());
-    let view = services.writer.view(&access).await?;
-    let records = view
-        .records()
-        .filter(|record| {
-            let key = &record.reference.key;
-            let system =
-                key.name.is_apex(&view.row.name) && matches!(key.record_type, RecordType::Soa | RecordType::Ns);
-            (filter.include_system || !system)
-                && wanted_type.as_ref().is_none_or(|wanted| *wanted == key.record_type)
-                && wanted_name.as_ref().is_none_or(|wanted| key.name.as_str().contains(wanted))
-        })
-        .collect();
-    Ok((view.row, records))
+/// A zone's records as they stand, to list or to look one up.
+pub async fn open(services: &Services, context: &Context, zone: ZoneId) -> Result<ZoneView> {
+    let (_, access) = locate(services, context, zone, Permission::RecordsRead).await?;
+    services.writer.view(&access).await
+}
+
+/// The records that a filter leaves, in order.
+pub fn listed(view: &ZoneView, filter: &RecordFilter) -> Vec<RecordView> {
+    let RecordFilter { record_type, name, include_system } = filter;
+    let is_listed = |key: &RrsetKey| {
+        let system = key.name.is_apex(&view.row.name) && matches!(key.record_type, RecordType::Soa | RecordType::Ns);
+        (*include_system || !system)
+            && record_type.as_ref().is_none_or(|wanted| *wanted == key.record_type)
+            && name.as_ref().is_none_or(|wanted| key.name.as_str().contains(wanted))
+    };
+    view.records_where(is_listed).collect()
 }
 
 pub async fn get(services: &Services, context: &Context, zone: ZoneId, id: RecordId) -> Result<(ZoneRow, RecordView)> {
-    let (_, access) = load(services, context, zone, Permission::RecordsRead).await?;
-    let view = services.writer.view(&access).await?;
+    let view = open(services, context, zone).await?;
     let record = view.find(id).ok_or(Error::NotFound("Record"))?;
     Ok((view.row, record))
 }
@@ -92,10 +94,10 @@ pub async fn create(
     record: NewRecord,
     dry_run: bool,
 ) -> Result<Written> {
-    let (row, access) = load(services, context, zone, Permission::RecordsCreate).await?;
-    let operation = addition(&row, record)?;
+    let (named, access) = locate(services, context, zone, Permission::RecordsCreate).await?;
+    let operation = addition(&named, record)?;
     let outcome = services.writer.apply(write(context, access, operation, dry_run)).await?;
-    written(row, outcome)
+    written(named, outcome)
 }
 
 pub async fn update(
@@ -105,11 +107,11 @@ pub async fn update(
     patch: RecordPatch,
     dry_run: bool,
 ) -> Result<Written> {
-    let (row, access) = load(services, context, zone, Permission::RecordsUpdate).await?;
+    let (named, access) = locate(services, context, zone, Permission::RecordsUpdate).await?;
     let RecordPatch { content, ttl, disabled } = patch;
     let operation = RecordOperation::Update { id, content, ttl, disabled };
     let outcome = services.writer.apply(write(context, access, operation, dry_run)).await?;
-    written(row, outcome)
+    written(named, outcome)
 }
 
 pub async fn delete(
@@ -118,41 +120,41 @@ pub async fn delete(
     (zone, id): (ZoneId, RecordId),
     dry_run: bool,
 ) -> Result<Written> {
-    let (row, access) = load(services, context, zone, Permission::RecordsDelete).await?;
+    let (named, access) = locate(services, context, zone, Permission::RecordsDelete).await?;
     let outcome = services.writer.apply(write(context, access, RecordOperation::Delete { id }, dry_run)).await?;
-    written(row, outcome)
+    written(named, outcome)
 }
 
 /// What would become of a record: its canonical form, what is wrong with it, what might be. Writes nothing.
 pub async fn check(services: &Services, context: &Context, zone: ZoneId, record: NewRecord) -> Result<Checked> {
-    let (row, access) = load(services, context, zone, Permission::RecordsCreate).await?;
-    let asked = match addition(&row, record) {
+    let (named, access) = locate(services, context, zone, Permission::RecordsCreate).await?;
+    let asked = match addition(&named, record) {
         Ok(operation) => services.writer.apply(write(context, access, operation, true)).await,
         Err(error) => Err(error),
     };
     match asked {
         Ok(outcome) => {
-            let Written { zone, record, warnings } = written(row, outcome)?;
+            let Written { zone, record, warnings } = written(named, outcome)?;
             Ok(Checked { zone, record: Some(record), errors: Vec::new(), warnings })
         }
-        Err(Error::Invalid { message, field: Some(field), .. }) => Ok(refused(row, field, message)),
-        Err(Error::Conflict { message, field: Some(field), .. }) => Ok(refused(row, field, message)),
+        Err(Error::Invalid { message, field: Some(field), .. }) => Ok(refused(named, field, message)),
+        Err(Error::Conflict { message, field: Some(field), .. }) => Ok(refused(named, field, message)),
         Err(error) => Err(error),
     }
 }
 
-fn refused(zone: ZoneRow, field: &'static str, message: String) -> Checked {
+fn refused(zone: NamedZone, field: &'static str, message: String) -> Checked {
     Checked { zone, record: None, errors: vec![FieldError { field, message }], warnings: Vec::new() }
 }
 
-fn addition(row: &ZoneRow, record: NewRecord) -> Result<RecordOperation> {
+fn addition(zone: &NamedZone, record: NewRecord) -> Result<RecordOperation> {
     let NewRecord { name, record_type, content, ttl, disabled } = record;
     if name.chars().count() > NAME_CHARACTERS_MAX {
         return Err(Error::invalid("name", "the name is too long"));
     }
     Ok(RecordOperation::Add {
         record_type: RecordType::parse(&record_type)?,
-        name: OwnerName::parse(&name, &row.name)?,
+        name: OwnerName::parse(&name, &zone.name)?,
         content,
         ttl,
         disabled,
@@ -169,7 +171,7 @@ fn write(context: &Context, access: crate::authz::ZoneAccess, operation: RecordO
     }
 }
 
-fn written(zone: ZoneRow, outcome: WriteOutcome) -> Result<Written> {
+fn written(zone: NamedZone, outcome: WriteOutcome) -> Result<Written> {
     let one = outcome.operations.into_iter().next();
     let Some(RecordOutcome { before, after, warnings }) = one else {
         return Err(Error::Internal("a write without an outcome".into()));

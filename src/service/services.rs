@@ -11,6 +11,7 @@ use crate::storage::{Db, StorageError};
 
 use super::identity::Identity;
 use super::readiness::Readiness;
+use super::zone_names::ZoneNames;
 use super::zone_writer::ZoneWriter;
 
 /// Handed to every use case; no global state besides.
@@ -23,6 +24,7 @@ pub struct Services {
     pub scaikey: ScaiKey,
     pub identity: Identity,
     pub writer: ZoneWriter,
+    pub zone_names: ZoneNames,
     pub readiness: Readiness,
 }
 
@@ -59,6 +61,7 @@ impl Services {
             config.pdns.dns_address.clone(),
         );
         let readiness = Readiness::new(&config, db.clone(), pdns.clone(), scaikey.clone())?;
-        Ok(Self { config, clock, db, pdns, resolve, scaikey, identity, writer, readiness })
+        let zone_names = ZoneNames::default();
+        Ok(Self { config, clock, db, pdns, resolve, scaikey, identity, writer, zone_names, readiness })
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::authz::{Denied, Permission, TenantAccess, Visibility, ZoneAccess, decide_tenant, decide_zone};
+use crate::authz::{Denied, Permission, TenantAccess, Visibility, ZoneAccess, ZoneRef, decide_tenant, decide_zone};
 use crate::dns::{TTL_MAX, ZoneName};
 use crate::ids::{ValidationId, ZoneId};
 use crate::storage::validations::{self, ValidationRow};
@@ -14,6 +14,7 @@ use crate::tenancy::{ZoneStatus, ZoneType};
 use super::audit::{self, Resource};
 use super::context::ActorRecord;
 use super::validation::new_challenge;
+use super::zone_names::NamedZone;
 use super::zone_writer::{Departure, GoLive};
 use super::{Context, Error, PageRequest, Result, Services};
 
@@ -64,11 +65,32 @@ pub async fn load(
 ) -> Result<(ZoneRow, ZoneAccess)> {
     let visibility = Visibility::of_lookup(&context.caller);
     let row = within(zones::find(&services.db, &visibility, id)).await?.ok_or(Error::NotFound("Domain"))?;
-    let access = decide_zone(&context.caller, permission, row.reference()).map_err(|denied| match denied {
+    let access = decide(context, permission, row.reference())?;
+    Ok((row, access))
+}
+
+/// [`load`] for those who need no more of the zone than what never changes.
+pub async fn locate(
+    services: &Services,
+    context: &Context,
+    id: ZoneId,
+    permission: Permission,
+) -> Result<(NamedZone, ZoneAccess)> {
+    if let Some(zone) = services.zone_names.get(id) {
+        let access = decide(context, permission, zone.reference())?;
+        return Ok((zone, access));
+    }
+    let (row, access) = load(services, context, id, permission).await?;
+    let zone = NamedZone::from(&row);
+    services.zone_names.put(zone.clone());
+    Ok((zone, access))
+}
+
+fn decide(context: &Context, permission: Permission, zone: ZoneRef) -> Result<ZoneAccess> {
+    decide_zone(&context.caller, permission, zone).map_err(|denied| match denied {
         Denied::Hidden => Error::NotFound("Domain"),
         denied @ Denied::Missing(_) => denied.into(),
-    })?;
-    Ok((row, access))
+    })
 }
 
 pub async fn get(services: &Services, context: &Context, id: ZoneId) -> Result<ZoneDetail> {

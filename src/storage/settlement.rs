@@ -4,7 +4,7 @@
 //! Rows go over as JSON documents, so that the block reads the same for one change and for five hundred.
 
 use serde_json::{Value, json};
-use sqlx::mysql::MySqlArguments;
+use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::query::Query;
 use sqlx::{MySql, Row, Transaction};
 use time::OffsetDateTime;
@@ -60,11 +60,13 @@ macro_rules! block {
                 DECLARE removed LONGTEXT DEFAULT ?;
                 DECLARE locked BINARY(16);
                 DECLARE held INT;
+                DECLARE wanted BOOLEAN;
                 DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
                 ",
             $before,
             "
-                SELECT id INTO locked FROM zones WHERE id = zone FOR UPDATE;
+                SELECT id, wanted_at > NOW(6) - INTERVAL 1 SECOND INTO locked, wanted
+                    FROM zones WHERE id = zone FOR UPDATE;
                 DELETE FROM zone_intents WHERE zone_name = ? AND change_id = batch AND epoch = ?;
                 SET held = ROW_COUNT();
                 IF held = 1 THEN
@@ -105,7 +107,7 @@ macro_rules! block {
                                 updated_at DATETIME(6) PATH '$.updated_at')) j;
                         UPDATE zones SET revision = revision + ?, serial = COALESCE(zone_serial, serial),
                             last_change = batch, record_count = ?, drift_noted_at = IF(?, at, drift_noted_at),
-                            updated_at = at WHERE id = zone;
+                            updated_at = at, wanted_at = NULL WHERE id = zone;
                     ELSEIF zone_serial IS NOT NULL THEN
                         UPDATE zones SET serial = zone_serial WHERE id = zone;
                     END IF;
@@ -113,24 +115,39 @@ macro_rules! block {
                 ",
             $after,
             "
-                SELECT held;
+                SELECT held, wanted;
             END"
         )
     };
 }
 
-/// Settles in a transaction of its own: one round trip. False: the intent is no longer held, nothing was written.
-pub async fn settle(db: &Db, settlement: &Settlement<'_>) -> Result<bool> {
-    const BLOCK: &str = block!("START TRANSACTION;", "COMMIT;");
-    let row = bind(BLOCK, settlement).fetch_one(db.pool()).await?;
-    Ok(row.try_get::<i64, _>("held")? == 1)
+/// How a settle came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    Done {
+        /// Somebody else waits for the zone.
+        wanted: bool,
+    },
+    /// The intent is no longer held: nothing was written.
+    NotHeld,
 }
 
-/// The same within a transaction that goes on. After false it is to be rolled back.
-pub async fn settle_within(tx: &mut Transaction<'_, MySql>, settlement: &Settlement<'_>) -> Result<bool> {
+/// Settles in a transaction of its own: one round trip.
+pub async fn settle(db: &Db, settlement: &Settlement<'_>) -> Result<Settled> {
+    const BLOCK: &str = block!("START TRANSACTION;", "COMMIT;");
+    outcome(&bind(BLOCK, settlement).fetch_one(db.pool()).await?)
+}
+
+/// The same within a transaction that goes on; to be rolled back where the intent was not held.
+pub async fn settle_within(tx: &mut Transaction<'_, MySql>, settlement: &Settlement<'_>) -> Result<Settled> {
     const BLOCK: &str = block!("", "");
-    let row = bind(BLOCK, settlement).fetch_one(&mut **tx).await?;
-    Ok(row.try_get::<i64, _>("held")? == 1)
+    outcome(&bind(BLOCK, settlement).fetch_one(&mut **tx).await?)
+}
+
+fn outcome(row: &MySqlRow) -> Result<Settled> {
+    let wanted: Option<i64> = row.try_get("wanted")?;
+    let is_held = row.try_get::<i64, _>("held")? == 1;
+    Ok(if is_held { Settled::Done { wanted: wanted == Some(1) } } else { Settled::NotHeld })
 }
 
 fn bind<'q>(block: &'static str, settlement: &Settlement<'q>) -> Query<'q, MySql, MySqlArguments> {

@@ -318,6 +318,12 @@ pub async fn advance(tx: &mut Transaction<'_, MySql>, zone: ZoneId, progress: &P
     Ok(())
 }
 
+/// Notes that somebody waits for the zone while others write to it.
+pub async fn want(db: &Db, zone: ZoneId) -> Result<()> {
+    sqlx::query("UPDATE zones SET wanted_at = NOW(6) WHERE id = ?").bind(zone.0).execute(db.pool()).await?;
+    Ok(())
+}
+
 /// Notes that PowerDNS may hold a zone for this row from now on.
 pub async fn mark_born(tx: &mut Transaction<'_, MySql>, zone: ZoneId) -> Result<()> {
     sqlx::query("UPDATE zones SET born = TRUE WHERE id = ?").bind(zone.0).execute(&mut **tx).await?;

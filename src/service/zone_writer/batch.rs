@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rand::Rng;
 use tokio::time::Instant;
 
 use crate::dns::ZoneContent;
@@ -19,11 +18,10 @@ use super::live_batch::Footing;
 use super::payload::{IdRow, Kind, Payload};
 use super::queue::Waiting;
 use super::snapshot::Snapshot;
+use super::turns::Waiter;
 
 /// How long requests wait for a zone that another replica writes to, or that is being recovered.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks at a locked zone; with jitter, so that replicas do not march in step.
-const LOCKED_PAUSE_MS: std::ops::Range<u64> = 5..40;
 
 pub struct Batch<'a> {
     pub(super) inner: &'a Inner,
@@ -45,7 +43,10 @@ pub enum Round {
     Refused(String),
     /// One PATCH would hold more than PowerDNS takes.
     TooLarge,
-    Done,
+    Done {
+        /// Somebody else waits for the zone.
+        wanted: bool,
+    },
 }
 
 /// What requests get, kept back until the batch is committed.
@@ -69,45 +70,55 @@ impl<'a> Batch<'a> {
         Self { inner, zone, requests, read_first: false }
     }
 
-    /// Runs until every request has its answer.
-    pub async fn run(mut self) {
+    /// Runs until every request has its answer, and says whether somebody else waits for the zone.
+    pub async fn run(mut self) -> bool {
         let patience = Instant::now() + PATIENCE;
+        let mut waiter = Waiter::new(&self.inner.db, self.zone);
         loop {
             match self.round().await {
-                Round::Done => return,
-                Round::Failed(error) => return self.fail_all(error),
+                Round::Done { wanted } => return wanted,
+                Round::Failed(error) => {
+                    self.fail_all(error);
+                    return false;
+                }
                 Round::Refused(message) => return self.run_one_by_one(message).await,
                 Round::TooLarge => return self.run_in_halves().await,
                 Round::Again | Round::Moved if Instant::now() >= patience => {
-                    return self.fail_all(Error::unavailable("The zone is busy with another change"));
+                    self.fail_all(Error::unavailable("The zone is busy with another change"));
+                    return false;
                 }
                 Round::Moved if !self.read_first => self.read_first = true,
                 Round::Again | Round::Moved => {
                     self.read_first = true;
-                    let pause = rand::rng().random_range(LOCKED_PAUSE_MS);
-                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                    waiter.pause().await;
                 }
             }
         }
     }
 
     /// PowerDNS refused what our own rules let pass. Alone, the culprit is told so; in company, each goes alone.
-    async fn run_one_by_one(mut self, message: String) {
+    async fn run_one_by_one(mut self, message: String) -> bool {
         if self.requests.len() == 1 {
             tracing::error!(zone = %self.zone, %message, "PowerDNS refused a change that our rules allow");
-            let error = Error::invalid("content", format!("PowerDNS refused this change: {message}"));
-            return self.fail_all(error);
+            self.fail_all(Error::invalid("content", format!("PowerDNS refused this change: {message}")));
+            return false;
         }
-        for waiting in std::mem::take(&mut self.requests) {
-            Box::pin(Batch::new(self.inner, self.zone, vec![waiting]).run()).await;
-        }
+        let parts = std::mem::take(&mut self.requests).into_iter().map(|waiting| vec![waiting]);
+        self.run_in_parts(parts).await
     }
 
-    async fn run_in_halves(mut self) {
+    async fn run_in_halves(mut self) -> bool {
         let rest = self.requests.split_off(self.requests.len() / 2);
-        for half in [std::mem::take(&mut self.requests), rest] {
-            Box::pin(Batch::new(self.inner, self.zone, half).run()).await;
+        let half = std::mem::take(&mut self.requests);
+        self.run_in_parts([half, rest].into_iter()).await
+    }
+
+    async fn run_in_parts(&self, parts: impl Iterator<Item = Vec<Waiting>>) -> bool {
+        let mut wanted = false;
+        for part in parts {
+            wanted = Box::pin(Batch::new(self.inner, self.zone, part).run()).await;
         }
+        wanted
     }
 
     fn fail_all(&mut self, error: Error) {
@@ -173,7 +184,7 @@ impl<'a> Batch<'a> {
                 return Ok(Round::Moved);
             }
             answers.send();
-            return Ok(Round::Done);
+            return Ok(Round::Done { wanted: false });
         }
         let payload = payload(&snapshot.row, &content, accepted, &ids);
         Ok(self.write_live((snapshot, footing), payload, answers, (content, ids)).await)
@@ -185,7 +196,7 @@ impl<'a> Batch<'a> {
         let (accepted, answers) = self.decide(row, &mut content, &mut ids);
         if accepted.is_empty() {
             answers.send();
-            return Ok(Round::Done);
+            return Ok(Round::Done { wanted: false });
         }
         let payload = payload(row, &content, accepted, &ids);
         Ok(self.write_staged(row, &payload, answers, self.inner.clock.now()).await)

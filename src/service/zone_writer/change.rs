@@ -9,6 +9,7 @@ use crate::dns::{RrsetChange, serial as serials};
 use crate::ids::ChangeId;
 use crate::pdns::RrsetPatch;
 use crate::storage::intents::{self, BatchOutcome, Intent};
+use crate::storage::settlement::Settled;
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{StorageError, validations, within, within_write};
 
@@ -54,6 +55,8 @@ pub enum Finished {
     Applied {
         /// Of the zone now, where nobody else can have had a hand in it.
         serial: Option<u32>,
+        /// Somebody else waits for the zone.
+        wanted: bool,
     },
     /// By PowerDNS; nothing ran.
     Refused(String),
@@ -174,7 +177,9 @@ impl Inner {
                     tracing::warn!(zone = %row.name, ?serial, ?expected, "somebody wrote to the zone behind our back");
                 }
                 match self.settle_known(intent, payload, BatchOutcome::Applied, serial, drift, "").await {
-                    Finished::Applied { .. } => Finished::Applied { serial: serial.filter(|_| !drift) },
+                    Finished::Applied { serial: _, wanted } => {
+                        Finished::Applied { serial: serial.filter(|_| !drift), wanted }
+                    }
                     other => other,
                 }
             }
@@ -206,8 +211,8 @@ impl Inner {
     ) -> Finished {
         let ending = Ending { outcome, detail, serial, change_serial: None, drift, now: self.clock.now() };
         match settle(&self.db, intent, payload, &ending).await {
-            Ok(true) => Finished::Applied { serial: None },
-            Ok(false) => self.look_again(intent, outcome).await,
+            Ok(Settled::Done { wanted }) => Finished::Applied { serial: None, wanted },
+            Ok(Settled::NotHeld) => self.look_again(intent, outcome).await,
             Err(error) => {
                 tracing::warn!(change = %intent.change, %error, "the outcome of a settle is unknown");
                 self.look_again(intent, outcome).await
@@ -221,7 +226,7 @@ impl Inner {
         const PAUSE: Duration = Duration::from_millis(50);
         for _ in 0..LOOKS {
             match within(intents::outcome(&self.db, intent.change)).await {
-                Ok(Some((found, _))) if found == wanted => return Finished::Applied { serial: None },
+                Ok(Some((found, _))) if found == wanted => return Finished::Applied { serial: None, wanted: false },
                 Ok(Some((BatchOutcome::Applied, _))) => return Finished::Unknown,
                 Ok(Some(_)) => return Finished::NotApplied,
                 Ok(None) => tokio::time::sleep(PAUSE).await,
@@ -235,7 +240,7 @@ impl Inner {
     async fn recover_inline(&self, intent: &Intent, why: &str) -> Finished {
         tracing::warn!(change = %intent.change, why, "no clear answer from PowerDNS, recovering");
         match self.recovery().run(intent.clone()).await {
-            Recovered::Applied => Finished::Applied { serial: None },
+            Recovered::Applied => Finished::Applied { serial: None, wanted: false },
             Recovered::Dropped => Finished::NotApplied,
             Recovered::NotOurs => self.look_again(intent, BatchOutcome::Applied).await,
             Recovered::Undecided(_) => Finished::Unknown,

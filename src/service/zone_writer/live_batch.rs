@@ -42,7 +42,9 @@ impl Batch<'_> {
         after: (ZoneContent, IdBook),
     ) -> Round {
         let row = &snapshot.row;
-        let Some(change) = payload.entries.first().map(|entry| entry.change) else { return Round::Done };
+        let Some(change) = payload.entries.first().map(|entry| entry.change) else {
+            return Round::Done { wanted: false };
+        };
         let changes = net(&payload.entries);
         payload.serial = Some(snapshot.live.serial);
         payload.previous_marker.clone_from(&snapshot.live.marker);
@@ -67,7 +69,7 @@ impl Batch<'_> {
         };
         let sent = self.inner.send_edit(row, &held, &payload, &changes, snapshot.live.api_rectify).await;
         let finished = self.inner.finish(row, &held.intent, &payload, sent).await;
-        if let Finished::Applied { serial: Some(serial) } = finished {
+        if let Finished::Applied { serial: Some(serial), .. } = finished {
             let now = self.inner.clock.now();
             self.inner.snapshots.put(Snapshot::after(row, &payload, change, serial, after, now));
         }
@@ -76,9 +78,9 @@ impl Batch<'_> {
 
     fn conclude(&mut self, finished: Finished, answers: Answers) -> Round {
         match finished {
-            Finished::Applied { serial: _ } => {
+            Finished::Applied { serial: _, wanted } => {
                 answers.send();
-                Round::Done
+                Round::Done { wanted }
             }
             Finished::Refused(message) => {
                 self.requests = answers.take_back();
@@ -95,7 +97,7 @@ impl Batch<'_> {
             }
             Finished::Unknown => {
                 answer_unknown(answers);
-                Round::Done
+                Round::Done { wanted: false }
             }
         }
     }

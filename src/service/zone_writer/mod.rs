@@ -23,6 +23,7 @@ mod snapshot;
 mod staged_batch;
 mod store;
 mod transition;
+mod turns;
 
 #[cfg(all(test, feature = "dev"))]
 mod tests;
@@ -104,8 +105,10 @@ impl ZoneWriter {
         while let Some(requests) = self.inner.queues.take(zone) {
             // a batch that panics answers its requests with an error and must not hold up those behind it
             let batch = AssertUnwindSafe(Batch::new(&self.inner, zone, requests).run());
-            if batch.catch_unwind().await.is_err() {
-                tracing::error!(%zone, "a batch panicked");
+            match batch.catch_unwind().await {
+                Ok(true) => turns::stand_back().await,
+                Ok(false) => {}
+                Err(_) => tracing::error!(%zone, "a batch panicked"),
             }
         }
     }

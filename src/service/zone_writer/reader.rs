@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::authz::ZoneAccess;
-use crate::dns::{RecordRef, ZoneContent, serial as serials};
+use crate::dns::{RecordRef, RrsetKey, ZoneContent, serial as serials};
 use crate::ids::{ChangeId, RecordId};
 use crate::resolve;
 use crate::storage::zones::ZoneRow;
@@ -27,9 +27,28 @@ pub struct ZoneView {
 }
 
 impl ZoneView {
-    /// Every record, in canonical order.
-    pub fn records(&self) -> impl Iterator<Item = RecordView> {
-        self.content.records().map(|(reference, ttl, disabled)| self.view(reference, ttl, disabled))
+    /// The records of the RRsets that are wanted, in canonical order.
+    pub fn records_where(&self, is_wanted: impl Fn(&RrsetKey) -> bool) -> impl Iterator<Item = RecordView> {
+        self.content.iter().filter(move |(key, _)| is_wanted(key)).flat_map(|(key, rrset)| {
+            rrset.records.iter().map(|record| {
+                let reference = RecordRef { key: key.clone(), content: record.content.clone() };
+                self.view(reference, rrset.ttl, record.disabled)
+            })
+        })
+    }
+
+    /// What says whether the records are still the same: an equal version is equal content. None where nobody can tell,
+    /// since a withdrawn zone's serial does not move.
+    pub fn version(&self) -> Option<String> {
+        let ZoneRow { id, status, revision, last_change, .. } = &self.row;
+        match status {
+            ZoneStatus::Active | ZoneStatus::PendingValidation => {
+                let change = last_change.map_or_else(String::new, |change| change.to_string());
+                let serial = self.serial.unwrap_or_default();
+                Some(format!("{id} {} {revision} {change} {serial}", status.as_str()))
+            }
+            ZoneStatus::Inactive | ZoneStatus::Deleted => None,
+        }
     }
 
     pub fn find(&self, id: RecordId) -> Option<RecordView> {

@@ -5,6 +5,7 @@ use crate::dns::serial as serials;
 use crate::ids::ZoneId;
 use crate::pdns::{DeleteAnswer, PatchAnswer};
 use crate::storage::intents::{self, BatchOutcome, Intent};
+use crate::storage::settlement::Settled;
 use crate::storage::{Db, fences, within, zones};
 use crate::{clock::Clock, dns::ZoneName, pdns::Pdns};
 
@@ -75,8 +76,8 @@ impl Recovery<'_> {
         let now = self.clock.now();
         let ending = Ending { outcome, detail: "settled by recovery", serial, change_serial, drift: false, now };
         match settle(self.db, intent, payload, &ending).await {
-            Ok(true) => recovered,
-            Ok(false) => Recovered::NotOurs,
+            Ok(Settled::Done { .. }) => recovered,
+            Ok(Settled::NotHeld) => Recovered::NotOurs,
             Err(error) => Recovered::Undecided(error.to_string()),
         }
     }

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use crate::storage::history::NewChange;
 use crate::storage::intents::{BatchOutcome, Intent};
 use crate::storage::record_ids::RecordIdRow;
-use crate::storage::settlement::{self, Rows, Settlement};
+use crate::storage::settlement::{self, Rows, Settled, Settlement};
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{Db, Result, StorageError, fences, staged, validations, within_write};
 use crate::tenancy::ZoneStatus;
@@ -25,11 +25,11 @@ pub struct Ending<'a> {
     pub now: OffsetDateTime,
 }
 
-/// Settles; false: the intent is no longer held under this epoch, nothing was written.
+/// Settles, if the intent is still held under this epoch; else nothing is written.
 ///
 /// A deadlock is repeated, the condition makes that exact. Any other error leaves the outcome of the commit unknown:
 /// look by the change's id, never settle blindly again.
-pub async fn settle(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_>) -> Result<bool> {
+pub async fn settle(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_>) -> Result<Settled> {
     const ATTEMPTS: u32 = 5; // deadlocks in a row are rare even under load
     for _ in 1..ATTEMPTS {
         match within_write(attempt(db, intent, payload, ending)).await {
@@ -40,7 +40,7 @@ pub async fn settle(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending
     within_write(attempt(db, intent, payload, ending)).await
 }
 
-async fn attempt(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_>) -> Result<bool> {
+async fn attempt(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_>) -> Result<Settled> {
     let ids_put: Vec<_> = payload.ids_put.iter().filter_map(IdRow::to_row).collect();
     let settlement = settlement(intent, payload, &ids_put, ending)?;
     if ending.outcome != BatchOutcome::Applied || payload.kind == Kind::Edit {
@@ -49,14 +49,15 @@ async fn attempt(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_
     let mut tx = db.begin().await?;
     // the zone's row first, as everywhere: one order of locks, no deadlocks of our own making
     let row = zones::lock(&mut tx, intent.zone).await?;
-    if !settlement::settle_within(&mut tx, &settlement).await? {
-        return Ok(false);
+    let settled = settlement::settle_within(&mut tx, &settlement).await?;
+    if settled == Settled::NotHeld {
+        return Ok(settled);
     }
     if let Some(row) = row {
         take_step(&mut tx, &row, intent, &payload.kind, ending.now).await?;
     }
     tx.commit().await?;
-    Ok(true)
+    Ok(settled)
 }
 
 fn settlement<'a>(

@@ -20,11 +20,13 @@ impl Batch<'_> {
         answers: Answers,
         now: time::OffsetDateTime,
     ) -> Round {
-        let Some(batch) = payload.entries.first().map(|entry| entry.change) else { return Round::Done };
+        let Some(batch) = payload.entries.first().map(|entry| entry.change) else {
+            return Round::Done { wanted: false };
+        };
         match within_write(self.commit_staged(row, payload, batch, now)).await {
             Ok(true) => {
                 answers.send();
-                Round::Done
+                Round::Done { wanted: false }
             }
             Ok(false) | Err(StorageError::Deadlock(_)) => {
                 self.requests = answers.take_back();
@@ -36,7 +38,7 @@ impl Batch<'_> {
                     Ok(true) => answers.send(),
                     Ok(false) | Err(_) => answer_unknown(answers),
                 }
-                Round::Done
+                Round::Done { wanted: false }
             }
             Err(error) => {
                 self.requests = answers.take_back();

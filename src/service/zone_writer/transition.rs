@@ -22,11 +22,11 @@ use super::life::{self, Sent};
 use super::payload::{Entry, Kind, Payload};
 use super::settle::{Ending, settle};
 use super::store::{self, LiveState, ZoneState};
+use super::turns::Waiter;
 use super::{Inner, ZoneWriter, protocol};
 
 /// How long a transition waits for other changes of the zone.
 const PATIENCE: Duration = Duration::from_secs(10);
-const LOCKED_PAUSE: Duration = Duration::from_millis(30);
 
 /// A claim that has been proven.
 #[derive(Clone, Debug)]
@@ -131,6 +131,7 @@ impl Inner {
         attempt: impl Fn(ZoneRow) -> F,
     ) -> Result<T> {
         let patience = Instant::now() + PATIENCE;
+        let mut waiter = Waiter::new(&self.db, zone);
         loop {
             let found = within(zones::for_write(&self.db, zone)).await?;
             let Some((row, mark)) = found else { return Err(Error::NotFound("Domain")) };
@@ -150,7 +151,7 @@ impl Inner {
             if Instant::now() >= patience {
                 return Err(Error::unavailable("The zone is busy with another change"));
             }
-            tokio::time::sleep(LOCKED_PAUSE).await;
+            waiter.pause().await;
         }
     }
 

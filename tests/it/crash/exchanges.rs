@@ -8,7 +8,7 @@ use scaidns::dev::servers::{Probe, Server};
 use super::judge::{judge, settled};
 use super::ledger::{self, Attempt, Load, Said, Zone};
 use super::{hurry, seed};
-use crate::support::proxy::{Fault, Proxy, Wanted, is_commit, is_patch};
+use crate::support::proxy::{Fault, Proxy, Wanted, is_commit, is_intent_or_settle, is_patch};
 use crate::support::{Api, Trials, World, eventually, trials};
 
 /// Exchanges broken while writers write.
@@ -101,7 +101,7 @@ async fn commits_of_a_replica_are_swallowed_and_cut_and_it_knows_or_says_that_it
     let mut attempts = Vec::new();
     for (index, (after, fault, status)) in cases.into_iter().enumerate() {
         let caller = behind.caller(&zones[index]).await;
-        behind.database.arm(is_commit, Fault { after, ..fault });
+        behind.database.arm(is_intent_or_settle, Fault { after, ..fault });
         let attempt = ledger::add(&caller, (index, &zones[index]), "broken").await;
         assert_eq!(behind.database.hits(), index + 1);
         assert_eq!(attempt.status, status, "commit {after} with {fault:?}");
@@ -142,7 +142,7 @@ async fn a_record_listed_before_its_settle_has_the_id_it_keeps() {
     let api = world.admin();
     let zone = Zone { domain: world.live(&api, "listed").await, api, auditor: world.admin_user() };
     let caller = behind.caller(&zone).await;
-    behind.database.arm(is_commit, Fault { after: 1, times: 1, reaches_server: false, closes: false });
+    behind.database.arm(is_intent_or_settle, Fault { after: 1, times: 1, reaches_server: false, closes: false });
     let asked = {
         let zone = zone.clone();
         tokio::spawn(async move { ledger::add(&caller, (0, &zone), "unsettled").await })
@@ -168,12 +168,12 @@ async fn a_replica_killed_at_each_step_of_a_write_leaves_all_or_nothing_and_its_
     let before = |after| Fault { after, times: 1, reaches_server: false, closes: false };
     let once_done = |after| Fault { reaches_server: true, ..before(after) };
     let steps: [(&str, bool, Wanted, Fault); 6] = [
-        ("intent not committed", false, is_commit, before(0)),
-        ("intent committed", false, is_commit, once_done(0)),
+        ("intent not committed", false, is_intent_or_settle, before(0)),
+        ("intent committed", false, is_intent_or_settle, once_done(0)),
         ("PATCH not sent", false, is_patch, before(0)),
         ("PATCH done", true, is_patch, once_done(0)),
-        ("settle not committed", true, is_commit, before(1)),
-        ("settle committed", true, is_commit, once_done(1)),
+        ("settle not committed", true, is_intent_or_settle, before(1)),
+        ("settle committed", true, is_intent_or_settle, once_done(1)),
     ];
     let mut attempts = Vec::new();
     for (index, (step, _, wanted, fault)) in steps.iter().enumerate() {

@@ -44,6 +44,14 @@ pub fn is_commit(bytes: &[u8]) -> bool {
     bytes.get(3..5) == Some(&COM_QUERY) && query.strip_suffix(b";").unwrap_or(query).eq_ignore_ascii_case(b"commit")
 }
 
+/// What a replica commits for a live zone: its intent, then its settle. Each is one prepared statement, and both name
+/// who asked for the change.
+pub fn is_intent_or_settle(bytes: &[u8]) -> bool {
+    const COM_STMT_EXECUTE: [u8; 2] = [0, 0x17]; // first packet of an exchange
+    const ACTOR: &[u8] = b"\"actor_type\":";
+    bytes.get(3..5) == Some(&COM_STMT_EXECUTE) && bytes.windows(ACTOR.len()).any(|window| window == ACTOR)
+}
+
 /// The beginning of an HTTP PATCH.
 pub fn is_patch(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PATCH ")
