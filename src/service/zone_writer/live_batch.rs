@@ -1,5 +1,7 @@
 //! A batch for a live zone: intend, write, settle, answer.
 
+use tokio::time::Instant;
+
 use crate::dns::{RrsetChange, ZoneContent, rectify};
 use crate::ids::ChangeId;
 
@@ -56,6 +58,7 @@ impl Batch<'_> {
                 _ => Round::TooLarge,
             };
         }
+        let begun = Instant::now();
         let held = match self.start(snapshot, footing, change, &payload).await {
             Start::Go(held) => held,
             Start::Moved => {
@@ -67,8 +70,15 @@ impl Batch<'_> {
                 return Round::Failed(error);
             }
         };
+        let intended = Instant::now();
         let sent = self.inner.send_edit(row, &held, &payload, &changes, snapshot.live.api_rectify).await;
+        let answered = Instant::now();
         let finished = self.inner.finish(row, &held.intent, &payload, sent).await;
+        tracing::debug!(
+            zone = %row.name, %change, requests = payload.entries.len(), rrsets = changes.len(),
+            intend_us = (intended - begun).as_micros(), send_us = (answered - intended).as_micros(),
+            settle_us = answered.elapsed().as_micros(), "a batch went through",
+        );
         if let Finished::Applied { serial: Some(serial), .. } = finished {
             let now = self.inner.clock.now();
             self.inner.snapshots.put(Snapshot::after(row, &payload, change, serial, after, now));

@@ -26,6 +26,8 @@ mod transition;
 mod turns;
 
 #[cfg(all(test, feature = "dev"))]
+mod snapshot_tests;
+#[cfg(all(test, feature = "dev"))]
 mod tests;
 
 use std::panic::AssertUnwindSafe;

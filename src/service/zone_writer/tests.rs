@@ -22,7 +22,7 @@ use crate::storage::{intents::Intent, zones};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 /// Private servers, a migrated database, and as many writers as a test wants.
-struct World {
+pub(super) struct World {
     servers: Servers,
     db: Db,
     tenant: TenantId,
@@ -30,7 +30,7 @@ struct World {
 }
 
 impl World {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let servers = Servers::start(Path::new(folder.path()), Ports::free()).await.expect("servers");
         let config = DatabaseConfig { url: SecretString::from(servers.database_url()), pool_size: 10 };
@@ -39,14 +39,14 @@ impl World {
         Self { servers, db, tenant: TenantId::new(), _folder: folder }
     }
 
-    fn pdns(&self) -> Pdns {
+    pub(super) fn pdns(&self) -> Pdns {
         let api_key = SecretString::from(self.servers.pdns_api_key().to_owned());
         let config = PdnsConfig { api_url: self.servers.pdns_api_url(), api_key, dns_address: None };
         Pdns::new(&config).expect("client")
     }
 
     /// A replica: its queue and its calls in flight are its own.
-    fn writer(&self) -> ZoneWriter {
+    pub(super) fn writer(&self) -> ZoneWriter {
         let nameservers = vec!["ns1.dns.test".to_owned(), "ns2.dns.test".to_owned()];
         ZoneWriter::new(self.db.clone(), self.pdns(), Clock::system(), nameservers, None)
     }
@@ -76,13 +76,13 @@ impl World {
         ZoneAccess::system(reference, Permission::RecordsCreate)
     }
 
-    async fn live(&self, writer: &ZoneWriter, name: &str) -> ZoneAccess {
+    pub(super) async fn live(&self, writer: &ZoneWriter, name: &str) -> ZoneAccess {
         let access = self.claim(name).await;
         writer.go_live(going_live(access)).await.expect("goes live");
         access
     }
 
-    async fn row(&self, access: &ZoneAccess) -> zones::ZoneRow {
+    pub(super) async fn row(&self, access: &ZoneAccess) -> zones::ZoneRow {
         zones::for_write(&self.db, access.zone().id).await.expect("look").expect("there").0
     }
 
@@ -99,11 +99,11 @@ fn going_live(access: ZoneAccess) -> GoLive {
     GoLive { access, actor: actor(), request: RequestInfo::none(), validation: None, audit: Vec::new() }
 }
 
-fn departure(access: ZoneAccess) -> Departure {
+pub(super) fn departure(access: ZoneAccess) -> Departure {
     Departure { access, actor: actor(), request: RequestInfo::none(), audit: Vec::new() }
 }
 
-fn addition(access: ZoneAccess, name: &str, record_type: RecordType, content: &str) -> ZoneWrite {
+pub(super) fn addition(access: ZoneAccess, name: &str, record_type: RecordType, content: &str) -> ZoneWrite {
     ZoneWrite {
         access,
         actor: actor(),

@@ -1,0 +1,141 @@
+//! What is remembered of a zone is what stands there, whoever wrote: this replica, another, or an outsider.
+
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::snapshot::Snapshot;
+use super::tests::{World, addition, departure};
+use super::*;
+use crate::dns::RecordType;
+use crate::pdns::{PatchAnswer, RrsetPatch, ServerRecord};
+use crate::tenancy::ZoneStatus;
+
+/// Row, content, ids, marker and serial as they are when read whole.
+async fn read_anew(world: &World, writer: &ZoneWriter, access: &ZoneAccess) -> Snapshot {
+    writer.inner.read_live(world.row(access).await).await.expect("the zone")
+}
+
+fn assert_same(remembered: &Snapshot, read: &Snapshot, when: &str) {
+    assert_eq!(remembered.row.standing(), read.row.standing(), "{when}");
+    assert_eq!(remembered.row.record_count, read.row.record_count, "{when}");
+    assert_eq!(remembered.content, read.content, "{when}");
+    assert_eq!(remembered.live.marker, read.live.marker, "{when}");
+    assert_eq!(remembered.live.serial, read.live.serial, "{when}");
+    // rows of records that are gone may be left in either; of those that stand, each must know the same
+    for (reference, ..) in read.content.records() {
+        let digest = reference.digest();
+        let ids = |snapshot: &Snapshot| {
+            let (id, row) = snapshot.ids.id_of(&digest);
+            (id, row.map(|row| (row.created_at, row.updated_at)))
+        };
+        assert_eq!(ids(remembered), ids(read), "{when}: {reference:?}");
+        let (id, _) = read.ids.id_of(&digest);
+        assert_eq!(remembered.ids.resolve(id, &remembered.content), Some(reference), "{when}");
+    }
+}
+
+/// A few additions, edits and deletions, whatever they may come to.
+async fn edit_at_random(rng: &mut StdRng, writer: &ZoneWriter, access: &ZoneAccess) {
+    let zone = "turns.test";
+    let name = format!("h{}.{zone}", rng.random_range(0..6));
+    let value = format!("192.0.2.{}", rng.random_range(0..8));
+    let mut write = addition(access.clone(), &name, RecordType::A, &value);
+    let view = writer.view(access).await.expect("the zone");
+    let records: Vec<RecordView> = view.records_where(|key| !key.name.is_apex(&view.row.name)).collect();
+    let picked = (!records.is_empty()).then(|| records[rng.random_range(0..records.len())].id);
+    match (rng.random_range(0..5), picked) {
+        (0, Some(id)) => write.operations = vec![RecordOperation::Delete { id }],
+        (1, Some(id)) => {
+            let content = Some(value);
+            write.operations = vec![RecordOperation::Update { id, content, ttl: None, disabled: None }];
+        }
+        (2, Some(id)) => {
+            let ttl = Some(rng.random_range(60..600));
+            write.operations = vec![RecordOperation::Update { id, content: None, ttl, disabled: Some(rng.random()) }];
+        }
+        _ => {}
+    }
+    match writer.apply(write).await {
+        Ok(_) | Err(Error::Conflict { .. } | Error::Invalid { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_write_in_turns_catch_up_to_what_reading_the_zone_would_show() {
+    let seed = std::env::var("SCAIDNS_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    eprintln!("SCAIDNS_TEST_SEED={seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let world = World::start().await;
+    let (one, two) = (world.writer(), world.writer());
+    let access = world.live(&one, "turns.test").await;
+    for writer in [&one, &two] {
+        writer.view(&access).await.expect("the zone");
+    }
+    let mut caught_up = 0;
+    for round in 0..25 {
+        for _ in 0..rng.random_range(1..5) {
+            edit_at_random(&mut rng, &one, &access).await;
+        }
+        let read = read_anew(&world, &one, &access).await;
+        let when = format!("round {round}");
+        if let Some(known) = one.inner.snapshots.get(access.zone().id) {
+            assert_same(&known, &read, &when);
+        }
+        let known = two.inner.snapshots.get(access.zone().id).expect("remembered");
+        let brought = two.inner.catch_up(&known, &read.row).await.expect("history").expect("near enough");
+        caught_up += usize::from(!Arc::ptr_eq(&brought, &known));
+        assert_same(&brought, &read, &when);
+        edit_at_random(&mut rng, &two, &access).await;
+        if let Some(known) = two.inner.snapshots.get(access.zone().id) {
+            assert_same(&known, &read_anew(&world, &two, &access).await, &when);
+        }
+    }
+    assert!(caught_up > 10, "only {caught_up} rounds had something to catch up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_outsider_wrote_is_neither_overwritten_nor_hidden() {
+    let world = World::start().await;
+    let (one, two) = (world.writer(), world.writer());
+    let access = world.live(&one, "outside.test").await;
+    let add = |value: &'static str| addition(access.clone(), "w.outside.test", RecordType::A, value);
+    one.apply(add("192.0.2.1")).await.expect("written");
+    two.view(&access).await.expect("remembered at the other replica, too");
+    for (round, writer) in [&one, &two, &one].into_iter().enumerate() {
+        let view = writer.view(&access).await.expect("the zone");
+        let own = |record: RecordView| ServerRecord { content: record.reference.content, disabled: record.disabled };
+        let mut records: Vec<ServerRecord> =
+            view.records_where(|key| key.name.as_str() == "w.outside.test").map(own).collect();
+        let outside = format!("198.51.100.{round}");
+        records.push(ServerRecord { content: outside.clone(), disabled: false });
+        let patch = [RrsetPatch::replace("w.outside.test.".into(), "A", 300, records)];
+        assert!(matches!(world.pdns().patch("outside.test", &patch).await, PatchAnswer::Applied { .. }));
+        // at once, on what was remembered from before
+        let value = ["192.0.2.10", "192.0.2.11", "192.0.2.12"][round];
+        writer.apply(add(value)).await.expect("written");
+        let view = writer.view(&access).await.expect("the zone");
+        let shown: Vec<String> = view.records_where(|_| true).map(|record| record.reference.content).collect();
+        for wanted in [outside.as_str(), value] {
+            assert!(shown.iter().any(|content| content == wanted), "round {round}: {wanted} in {shown:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remembered_zone_that_was_withdrawn_or_removed_elsewhere_takes_no_write() {
+    let world = World::start().await;
+    let (one, two) = (world.writer(), world.writer());
+    let access = world.live(&one, "gone.test").await;
+    let add = |name: &str| addition(access.clone(), name, RecordType::A, "192.0.2.1");
+    two.apply(add("a.gone.test")).await.expect("written, so remembered");
+    one.set_status(departure(access.clone()), ZoneStatus::Inactive).await.expect("withdrawn");
+    assert!(matches!(two.apply(add("b.gone.test")).await, Err(Error::Conflict { .. })));
+    // what would change nothing is refused all the same
+    assert!(matches!(two.apply(add("a.gone.test")).await, Err(Error::Conflict { code: "domain_inactive", .. })));
+    one.delete(departure(access.clone())).await.expect("removed");
+    assert!(matches!(two.apply(add("b.gone.test")).await, Err(Error::NotFound(_))));
+    assert!(matches!(two.view(&access).await, Err(Error::NotFound(_))));
+}
