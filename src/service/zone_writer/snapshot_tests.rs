@@ -41,7 +41,7 @@ async fn edit_at_random(rng: &mut StdRng, writer: &ZoneWriter, access: &ZoneAcce
     let zone = "turns.test";
     let name = format!("h{}.{zone}", rng.random_range(0..6));
     let value = format!("192.0.2.{}", rng.random_range(0..8));
-    let mut write = addition(access.clone(), &name, RecordType::A, &value);
+    let mut write = addition(*access, &name, RecordType::A, &value);
     let view = writer.view(access).await.expect("the zone");
     let records: Vec<RecordView> = view.records_where(|key| !key.name.is_apex(&view.row.name)).collect();
     let picked = (!records.is_empty()).then(|| records[rng.random_range(0..records.len())].id);
@@ -101,7 +101,7 @@ async fn what_an_outsider_wrote_is_neither_overwritten_nor_hidden() {
     let world = World::start().await;
     let (one, two) = (world.writer(), world.writer());
     let access = world.live(&one, "outside.test").await;
-    let add = |value: &'static str| addition(access.clone(), "w.outside.test", RecordType::A, value);
+    let add = |value: &'static str| addition(access, "w.outside.test", RecordType::A, value);
     one.apply(add("192.0.2.1")).await.expect("written");
     two.view(&access).await.expect("remembered at the other replica, too");
     for (round, writer) in [&one, &two, &one].into_iter().enumerate() {
@@ -129,13 +129,13 @@ async fn a_remembered_zone_that_was_withdrawn_or_removed_elsewhere_takes_no_writ
     let world = World::start().await;
     let (one, two) = (world.writer(), world.writer());
     let access = world.live(&one, "gone.test").await;
-    let add = |name: &str| addition(access.clone(), name, RecordType::A, "192.0.2.1");
+    let add = |name: &str| addition(access, name, RecordType::A, "192.0.2.1");
     two.apply(add("a.gone.test")).await.expect("written, so remembered");
-    one.set_status(departure(access.clone()), ZoneStatus::Inactive).await.expect("withdrawn");
+    one.set_status(departure(access), ZoneStatus::Inactive).await.expect("withdrawn");
     assert!(matches!(two.apply(add("b.gone.test")).await, Err(Error::Conflict { .. })));
     // what would change nothing is refused all the same
     assert!(matches!(two.apply(add("a.gone.test")).await, Err(Error::Conflict { code: "domain_inactive", .. })));
-    one.delete(departure(access.clone())).await.expect("removed");
+    one.delete(departure(access)).await.expect("removed");
     assert!(matches!(two.apply(add("b.gone.test")).await, Err(Error::NotFound(_))));
     assert!(matches!(two.view(&access).await, Err(Error::NotFound(_))));
 }
