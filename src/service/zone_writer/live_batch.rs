@@ -81,7 +81,7 @@ impl Batch<'_> {
         );
         if let Finished::Applied { serial: Some(serial), .. } = finished {
             let now = self.inner.clock.now();
-            self.inner.snapshots.put(Snapshot::after(row, &payload, change, serial, after, now));
+            self.inner.snapshots.put(Snapshot::after(row, &payload, change, serial, after, (now, answered)));
         }
         self.conclude(finished, answers)
     }
@@ -119,6 +119,7 @@ impl Batch<'_> {
         let intend = self.inner.intend(row, change, payload);
         let (held, still) = match footing {
             Footing::Read => (intend.await, Ok(true)),
+            Footing::Remembered if snapshot.is_just_said() => (intend.await, Ok(true)),
             Footing::Remembered => tokio::join!(intend, self.inner.is_served_as(snapshot)),
         };
         let held = match held {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::authz::ZoneAccess;
 use crate::dns::{RecordRef, RrsetKey, ZoneContent, serial as serials};
 use crate::ids::{ChangeId, RecordId};
@@ -93,7 +95,7 @@ impl ZoneWriter {
             return Ok(None);
         }
         inner.snapshots.put(snapshot.clone());
-        let Snapshot { row: _, content, ids, live: _ } = snapshot.as_ref();
+        let Snapshot { row: _, content, ids, live: _, said: _ } = snapshot.as_ref();
         Ok(Some(ZoneView { row, serial: Some(expected), content: content.clone(), ids: ids.clone() }))
     }
 
@@ -130,6 +132,7 @@ impl ZoneWriter {
                 continue;
             }
             reads += 1;
+            let said = Instant::now();
             let (content, mut ids, live) = inner.read(&row).await?;
             let after = within(zones::for_write(&inner.db, zone)).await?;
             let Some((now, mark)) = after else { return Err(Error::NotFound("Domain")) };
@@ -140,7 +143,7 @@ impl ZoneWriter {
                     (Some(mark), _) => self.overlay_unsettled(&mut ids, mark.change, &content).await?,
                     (None, Some(live)) if is_unmoved(&row, &now) => {
                         let (row, content, ids) = (row.clone(), content.clone(), ids.clone());
-                        inner.snapshots.put(Snapshot { row, content, ids, live });
+                        inner.snapshots.put(Snapshot { row, content, ids, live, said: Some(said) });
                     }
                     (None, _) => {}
                 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use crate::dns::ZoneContent;
 use crate::ids::{ChangeId, ZoneId};
@@ -28,6 +29,9 @@ use super::store::LiveState;
 const OCTETS_MAX: u64 = 64 * 1024 * 1024;
 /// A zone that nobody looked at for so long makes room.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);
+/// PowerDNS's own word on the serial, where it is no older than asking for it would take. An outsider who writes after
+/// it had to be quicker than any call.
+const WORD_GOOD_FOR: Duration = Duration::from_millis(4);
 /// Around the content of the smallest zone.
 const OCTETS_AROUND: usize = 2_048;
 
@@ -37,6 +41,8 @@ pub struct Snapshot {
     pub content: ZoneContent,
     pub ids: IdBook,
     pub live: LiveState,
+    /// When PowerDNS answered that this is the serial; None: MariaDB says so.
+    pub said: Option<Instant>,
 }
 
 impl Snapshot {
@@ -47,7 +53,7 @@ impl Snapshot {
         change: ChangeId,
         serial: u32,
         (mut content, ids): (ZoneContent, IdBook),
-        now: OffsetDateTime,
+        (now, said): (OffsetDateTime, Instant),
     ) -> Self {
         content.set_serial(serial);
         let row = ZoneRow {
@@ -59,7 +65,12 @@ impl Snapshot {
             ..row.clone()
         };
         let live = LiveState { marker: Some(protocol::marker_value(change)), serial, api_rectify: false };
-        Self { row, content, ids: ids.settled(), live }
+        Self { row, content, ids: ids.settled(), live, said: Some(said) }
+    }
+
+    /// Whether asking PowerDNS for the serial now would say no more than is known.
+    pub fn is_just_said(&self) -> bool {
+        self.said.is_some_and(|said| said.elapsed() < WORD_GOOD_FOR)
     }
 
     fn octets(&self) -> u32 {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::dns::{
     OwnerName, Record, RecordType, Rrset, RrsetChange, RrsetKey, ZoneContent, ZoneName, canonical_from_server,
 };
@@ -65,9 +67,10 @@ impl Inner {
 
     /// [`Self::read`] of a zone that is live.
     pub(super) async fn read_live(&self, row: ZoneRow) -> Result<Snapshot> {
+        let said = Instant::now();
         let (content, ids, live) = self.read(&row).await?;
         let live = live.ok_or_else(|| Error::Internal(format!("the zone {} is not live", row.name)))?;
-        Ok(Snapshot { row, content, ids, live })
+        Ok(Snapshot { row, content, ids, live, said: Some(said) })
     }
 
     /// Whether the zone is as the snapshot says, in MariaDB and in PowerDNS, and no change is under way.
@@ -113,7 +116,7 @@ impl Inner {
         let mut ids = known.ids.clone();
         ids.catch_up(&changes, within(record_ids::some(&self.db, row.id, &[], &digests)).await?);
         let live = LiveState { marker: Some(protocol::marker_value(last_change)), serial, api_rectify: false };
-        Ok(Some(Arc::new(Snapshot { row: row.clone(), content, ids, live })))
+        Ok(Some(Arc::new(Snapshot { row: row.clone(), content, ids, live, said: None })))
     }
 }
 
