@@ -26,12 +26,17 @@ pub async fn run_api(config: Config) -> Result<(), AppError> {
     let services = Arc::new(Services::new(Arc::new(config), Clock::system())?);
     let listener = TcpListener::bind(address).await.map_err(|source| AppError::Bind { address, source })?;
     tracing::info!(%address, "api listens");
+    let following = tokio::spawn({
+        let identity = services.identity.clone();
+        async move { identity.follow_revocations().await }
+    });
     let router = http::router(services.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, router).with_graceful_shutdown(shutdown::requested());
     tokio::select! {
         result = served => result.map_err(AppError::Serve)?,
         () = shutdown::overdue() => tracing::warn!("requests were still running; stopping without them"),
     }
+    following.abort();
     services.identity.flush().await;
     services.db.close().await;
     tracing::info!("api stopped");

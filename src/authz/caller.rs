@@ -18,7 +18,9 @@ pub enum Actor {
     ApiKey {
         id: ApiKeyId,
         name: String,
+        /// ScaiKey's id.
         owner: String,
+        owner_name: String,
         email: Option<String>,
     },
     /// The program itself: jobs and the operator's command line.

@@ -73,7 +73,7 @@ pub async fn auth_me(
     Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
 ) -> Result<Json<MeAnswer>, ApiError> {
-    let profile = services.identity.profile(&context).await?;
+    let profile = services.identity.profile(&context)?;
     Ok(Json(MeAnswer { data: profile.into() }))
 }
 
@@ -83,7 +83,7 @@ pub async fn me(
     Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
 ) -> Result<Json<MeAnswer>, ApiError> {
-    let profile = services.identity.profile(&context).await?;
+    let profile = services.identity.profile(&context)?;
     Ok(Json(MeAnswer { data: profile.into() }))
 }
 

@@ -46,7 +46,7 @@ impl From<&Actor> for ActorRecord {
                 actor_email: Some(email.clone()),
                 name: name.clone(),
             },
-            Actor::ApiKey { id, name, owner: _, email } => Self {
+            Actor::ApiKey { id, name, owner: _, owner_name: _, email } => Self {
                 actor_type: "api_key".into(),
                 actor_id: id.to_string(),
                 actor_email: email.clone(),

@@ -12,6 +12,7 @@ use crate::authz::{TenantAccess, Visibility};
 use crate::ids::{ApiKeyId, GroupId, TenantId, UserId};
 
 use super::directory::{Holder, HolderRow, TenantRow, holder_query, tenant_row};
+use super::revocations::{Revocation, RightsTx};
 use super::{Db, Result, StorageError};
 
 type Tx<'a> = Transaction<'a, MySql>;
@@ -203,6 +204,7 @@ pub async fn lock_and_count(tx: &mut Tx<'_>, tenant: TenantId) -> Result<(String
     Ok((settings, u64::try_from(count).unwrap_or_default()))
 }
 
+/// A new key: nobody remembers anything of it.
 pub async fn insert(tx: &mut Tx<'_>, row: &ApiKeyRow, hash: &SecretHash) -> Result<()> {
     const QUERY: &str = "INSERT INTO api_keys (id, tenant_id, name, description, secret_hash, key_prefix, status, \
                          permission_source, permission_source_id, scopes, rate_limit, ip_whitelist, expires_at, \
@@ -242,27 +244,30 @@ pub async fn insert(tx: &mut Tx<'_>, row: &ApiKeyRow, hash: &SecretHash) -> Resu
 }
 
 /// Writes what may change of a key; its uses are counted elsewhere.
-pub async fn update(tx: &mut Tx<'_>, row: &ApiKeyRow) -> Result<()> {
+pub async fn update(tx: &mut RightsTx, row: &ApiKeyRow) -> Result<()> {
     const QUERY: &str = "UPDATE api_keys SET name = ?, description = ?, status = ?, rate_limit = ?, \
                          ip_whitelist = ?, expires_at = ?, updated_at = ? WHERE id = ?";
     let query = sqlx::query(QUERY).bind(&row.name).bind(&row.description).bind(status(row.revoked));
     let query =
         query.bind(row.rate_limit).bind(Json(texts(&row.ip_whitelist))).bind(row.expires_at.map(super::datetime));
-    query.bind(super::datetime(row.updated_at)).bind(row.id.0).execute(&mut **tx).await?;
+    query.bind(super::datetime(row.updated_at)).bind(row.id.0).execute(&mut ***tx).await?;
+    tx.revoke(Revocation::Key(row.id));
     Ok(())
 }
 
 /// Gives a key another secret: the old one is dead with the commit.
-pub async fn replace_secret(tx: &mut Tx<'_>, row: &ApiKeyRow, hash: &SecretHash) -> Result<()> {
+pub async fn replace_secret(tx: &mut RightsTx, row: &ApiKeyRow, hash: &SecretHash) -> Result<()> {
     const QUERY: &str = "UPDATE api_keys SET secret_hash = ?, key_prefix = ?, updated_at = ? WHERE id = ?";
     let query =
         sqlx::query(QUERY).bind(&hash[..]).bind(&row.key_prefix).bind(super::datetime(row.updated_at)).bind(row.id.0);
-    query.execute(&mut **tx).await?;
+    query.execute(&mut ***tx).await?;
+    tx.revoke(Revocation::Key(row.id));
     Ok(())
 }
 
-pub async fn delete(tx: &mut Tx<'_>, id: ApiKeyId) -> Result<()> {
-    sqlx::query("DELETE FROM api_keys WHERE id = ?").bind(id.0).execute(&mut **tx).await?;
+pub async fn delete(tx: &mut RightsTx, id: ApiKeyId) -> Result<()> {
+    sqlx::query("DELETE FROM api_keys WHERE id = ?").bind(id.0).execute(&mut ***tx).await?;
+    tx.revoke(Revocation::Key(id));
     Ok(())
 }
 

@@ -13,6 +13,7 @@ pub mod health;
 pub mod history;
 pub mod intents;
 pub mod record_ids;
+pub mod revocations;
 pub mod settlement;
 pub mod staged;
 #[cfg(all(test, feature = "dev"))]

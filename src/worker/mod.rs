@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::service::{Result, Services};
-use crate::storage::{fences, intents};
+use crate::storage::{fences, intents, revocations};
 
 /// Unsettled changes are looked for this often.
 const RECOVERY_EVERY: Duration = Duration::from_secs(2);
@@ -21,6 +21,7 @@ pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
             every(CLEANING_EVERY, "fences", || sweep_fences(&services)),
             every(CLEANING_EVERY, "resting names", || sweep_rests(&services)),
             every(CLEANING_EVERY, "settled batches", || sweep_outcomes(&services)),
+            every(CLEANING_EVERY, "revocations", || sweep_revocations(&services)),
         )
     };
     tokio::select! {
@@ -41,12 +42,20 @@ async fn sweep_rests(services: &Services) -> Result<u64> {
     Ok(fences::sweep_rests(&services.db).await?)
 }
 
-/// A busy platform settles more in a minute than one statement removes.
 async fn sweep_outcomes(services: &Services) -> Result<u64> {
+    in_steps(async || Ok(intents::sweep_outcomes(&services.db).await?)).await
+}
+
+async fn sweep_revocations(services: &Services) -> Result<u64> {
+    in_steps(async || Ok(revocations::sweep(&services.db).await?)).await
+}
+
+/// Repeats a bounded statement: a busy platform leaves more in a minute than one of them removes.
+async fn in_steps(sweep: impl AsyncFn() -> Result<u64>) -> Result<u64> {
     const STATEMENTS_PER_RUN: u32 = 100;
     let mut swept = 0;
     for _ in 0..STATEMENTS_PER_RUN {
-        match intents::sweep_outcomes(&services.db).await? {
+        match sweep().await? {
             0 => break,
             count => swept += count,
         }

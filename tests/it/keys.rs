@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use scaidns::dev::scaikey::directory;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use crate::support::{Api, Trials, World, eventually_within, scaidns, trials};
+use crate::support::{Api, Trials, World, eventually, eventually_within, scaidns, trials};
 
 pub fn tests() -> Trials {
     trials![
@@ -186,11 +188,22 @@ async fn a_revoked_key_is_refused_everywhere_within_a_second_and_can_come_back()
 async fn an_expired_key_is_refused() {
     let world = World::shared().await;
     let user = world.admin_user();
-    let made = make(&user, body("expiring")).await;
-    assert_eq!(Api::with_key(&world.urls[0], &made.secret).get("/me/").await.status, 200);
-    let past = "UPDATE api_keys SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE name = 'expiring'";
-    sqlx::query(past).execute(&world.db).await.expect("time passes");
-    refused_everywhere(world, &made.secret).await;
+    let expires_at = OffsetDateTime::now_utc() + Duration::from_secs(3);
+    let mut wanted = body("expiring");
+    wanted["expires_at"] = expires_at.format(&Rfc3339).expect("a time").into();
+    let made = make(&user, wanted).await;
+    for url in &world.urls {
+        // in use all the time: what is remembered of it says when it expires
+        let caller = Api::with_key(url, &made.secret);
+        eventually("the key expires", || async {
+            let (begun, status) = (OffsetDateTime::now_utc(), caller.get("/me/").await.status);
+            let ended = OffsetDateTime::now_utc();
+            assert!(status == 200 || ended >= expires_at, "{status} at {ended}, before {expires_at}");
+            assert!(status == 401 || begun < expires_at, "{status} at {begun}, after {expires_at}");
+            if status == 401 { Ok(()) } else { Err(status.to_string()) }
+        })
+        .await;
+    }
     assert_eq!(user.get(&made.path()).await.ok()["status"], "expired");
     user.patch(&made.path(), json!({"expires_at": null})).await.ok();
     assert_eq!(Api::with_key(&world.urls[0], &made.secret).get("/me/").await.status, 200);

@@ -1,4 +1,4 @@
-//! The layers point one way: `use crate::` read from the sources themselves.
+//! What the sources themselves show: the layers point one way, and what changes a right revokes it.
 //!
 //! `main → cli → app → { http | worker | dev } → service → { storage · pdns · scaikey · resolve } → authz →
 //! { dns · tenancy · config · ids · clock }`; `shutdown` and `telemetry` stand beside `app`.
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::support::{Trials, trials};
 
 pub fn tests() -> Trials {
-    trials![no_arrow_points_upward]
+    trials![no_arrow_points_upward, what_changes_a_right_takes_the_transaction_that_revokes_it]
 }
 
 /// From the top. A module that is not here fails the test: it needs a place.
@@ -122,4 +122,45 @@ fn targets(source: &str) -> BTreeSet<String> {
 fn first_word(text: &str) -> Option<String> {
     let word: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
     (!word.is_empty()).then_some(word)
+}
+
+/// The tables that rights follow from.
+const RIGHTS: [&str; 7] =
+    ["api_keys", "partners", "tenants", "users", "user_groups", "group_members", "role_assignments"];
+
+/// What writes to them and ends or changes nobody's right, and why.
+const HARMLESS: [(&str, &str); 3] = [
+    ("api_keys.rs", "insert"),              // a new key: no replica remembers anything of it
+    ("api_keys.rs", "count_uses"),          // counters
+    ("mirror.rs", "insert_user_if_absent"), // a new user, as a new key
+];
+
+/// What changes such a table takes a `RightsTx`, which is not committed without its revocations.
+async fn what_changes_a_right_takes_the_transaction_that_revokes_it() {
+    let mut files = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage"), &mut files);
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for file in files {
+        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+        let source = std::fs::read_to_string(&file).expect("readable");
+        let product = source.split("mod tests {").next().unwrap_or(&source);
+        for function in product.split("\npub async fn ").skip(1) {
+            let writes = |table: &&str| {
+                ["INSERT INTO", "INSERT IGNORE INTO", "REPLACE INTO", "UPDATE", "DELETE FROM"]
+                    .iter()
+                    .any(|verb| function.contains(&format!("\"{verb} {table} ")))
+            };
+            if !RIGHTS.iter().any(|table| writes(&table)) {
+                continue;
+            }
+            checked += 1;
+            let signature: String = function.split('{').next().unwrap_or_default().into();
+            let called = function.split(['(', '<']).next().unwrap_or_default();
+            if !signature.contains("RightsTx") && !HARMLESS.contains(&(name.as_str(), called)) {
+                wrong.push(format!("{called} in {name}"));
+            }
+        }
+    }
+    assert!(checked >= 10, "the reading works: {checked}");
+    assert!(wrong.is_empty(), "these change rights without a revocation:\n  {}", wrong.join("\n  "));
 }

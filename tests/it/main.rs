@@ -20,6 +20,7 @@ mod operations;
 mod policy;
 mod races;
 mod records;
+mod revocations;
 mod smoke;
 mod tour;
 mod validation;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         ("policy", policy::tests()),
         ("races", races::tests()),
         ("records", records::tests()),
+        ("revocations", revocations::tests()),
         ("smoke", smoke::tests()),
         ("tour", tour::tests()),
         ("validation", validation::tests()),

@@ -16,7 +16,8 @@ use crate::config::Config;
 use crate::ids::{GroupId, PartnerId, TenantId, UserId};
 use crate::scaikey::testing::TestScaiKey;
 use crate::service::Services;
-use crate::storage::directory::{self, GroupRow, PartnerRow, TenantRow, UserRow};
+use crate::storage::directory::{self, GroupRow, PartnerRow, TenantRow, UserRow, Was};
+use crate::storage::revocations::{self, RightsTx};
 use crate::tenancy::{AdminRole, Standing};
 
 /// Two tenants of one partner and one of another; in each a tenant admin and a plain user.
@@ -53,7 +54,7 @@ impl World {
 
     async fn seed(&self) {
         let at = OffsetDateTime::UNIX_EPOCH;
-        let mut tx = self.services.db.begin().await.expect("a transaction");
+        let mut tx = revocations::begin(&self.services.db).await.expect("a transaction");
         let mut partners = Vec::new();
         for name in ["prt_1", "prt_2"] {
             let row = PartnerRow {
@@ -66,7 +67,7 @@ impl World {
                 created_at: at,
                 updated_at: at,
             };
-            directory::upsert_partner(&mut tx, &row).await.expect("a partner");
+            directory::upsert_partner(&mut tx, Was::Absent, &row).await.expect("a partner");
             partners.push(row.id);
         }
         for (number, partner) in [(1, partners[0]), (2, partners[0]), (3, partners[1])] {
@@ -83,7 +84,7 @@ impl World {
                 created_at: at,
                 updated_at: at,
             };
-            directory::upsert_tenant(&mut tx, &tenant).await.expect("a tenant");
+            directory::upsert_tenant(&mut tx, Was::Absent, &tenant).await.expect("a tenant");
             for (name, admin_role) in [("admin", AdminRole::TenantAdmin), ("plain", AdminRole::None)] {
                 let user = UserRow {
                     id: UserId::new(),
@@ -98,19 +99,19 @@ impl World {
                     created_at: at,
                     updated_at: at,
                 };
-                directory::upsert_user(&mut tx, &user).await.expect("a user");
+                directory::upsert_user(&mut tx, Was::Absent, &user).await.expect("a user");
                 if name == "plain" {
                     self.seed_groups(&mut tx, &user, number).await;
                 }
             }
         }
-        tx.commit().await.expect("commits");
+        self.services.identity.forget(&tx.commit().await.expect("commits"));
     }
 
     /// The plain user is in `grp_inner`, which is in `grp_outer`, which is in `grp_inner`.
-    async fn seed_groups(&self, tx: &mut sqlx::Transaction<'_, sqlx::MySql>, user: &UserRow, number: u32) {
+    async fn seed_groups(&self, tx: &mut RightsTx, user: &UserRow, number: u32) {
         let at = OffsetDateTime::UNIX_EPOCH;
-        let mut ids = Vec::new();
+        let mut groups = Vec::new();
         for name in ["inner", "outer"] {
             let row = GroupRow {
                 id: GroupId::new(),
@@ -124,18 +125,19 @@ impl World {
                 created_at: at,
                 updated_at: at,
             };
-            directory::upsert_group(tx, &row).await.expect("a group");
-            ids.push(row.id);
+            directory::upsert_group(tx, Was::Absent, &row).await.expect("a group");
+            groups.push(row);
         }
+        let [inner, outer] = &groups[..] else { panic!("two groups") };
         for (group, kind, member) in
-            [(ids[0], "user", user.id.0), (ids[1], "group", ids[0].0), (ids[0], "group", ids[1].0)]
+            [(inner, "user", user.id.0), (outer, "group", inner.id.0), (inner, "group", outer.id.0)]
         {
             assert!(directory::add_member(tx, group, kind, member).await.expect("a member"));
         }
         let assign = "INSERT INTO role_assignments (id, tenant_id, role, assignee_type, assignee_id, scope, created_at) \
                       VALUES (?, ?, 'read_only', 'group', ?, 'tenant', ?)";
-        let query = sqlx::query(assign).bind(uuid::Uuid::now_v7()).bind(user.tenant.0).bind(ids[1].0).bind(at);
-        query.execute(&mut **tx).await.expect("an assignment");
+        let query = sqlx::query(assign).bind(uuid::Uuid::now_v7()).bind(user.tenant.0).bind(outer.id.0).bind(at);
+        query.execute(&mut ***tx).await.expect("an assignment");
     }
 
     fn token(&self, user: &str, changes: Value) -> String {

@@ -12,7 +12,7 @@ use crate::ids::{ApiKeyId, TenantId};
 use crate::storage::api_keys::{AllowedNetwork, ApiKeyRow, KeysOf};
 use crate::storage::audit::AuditEntry;
 use crate::storage::directory::{self, Holder, Reference, TenantRow};
-use crate::storage::{self, StorageError, api_keys as store};
+use crate::storage::{self, StorageError, api_keys as store, revocations};
 
 use super::audit::{Resource, entry};
 use super::identity::rights::{admin_role, assignments_in, check_standing, held_anywhere};
@@ -167,7 +167,7 @@ pub async fn regenerate(services: &Services, context: &Context, id: ApiKeyId) ->
     let NewSecret { secret, shown_prefix } = NewSecret::random();
     let hash = services.identity.peppers().newest(&secret).ok_or_else(no_pepper)?;
     let key = in_time(async {
-        let mut tx = services.db.begin().await?;
+        let mut tx = revocations::begin(&services.db).await?;
         let before = found(store::find_for_update(&mut tx, &visible, id).await?)?;
         asker.check(&before, Permission::ApiKeysUpdate)?;
         if before.revoked {
@@ -177,7 +177,7 @@ pub async fn regenerate(services: &Services, context: &Context, id: ApiKeyId) ->
         store::replace_secret(&mut tx, &after, &hash).await?;
         let entry = by.entry("api_key.regenerate", &after, (described(&before), described(&after)));
         storage::audit::append(&mut tx, None, &[entry]).await?;
-        tx.commit().await.map_err(StorageError::from)?;
+        services.identity.forget(&tx.commit().await?);
         Ok(after)
     })
     .await?;
@@ -190,14 +190,15 @@ pub async fn delete(services: &Services, context: &Context, id: ApiKeyId) -> Res
     let visible = Visibility::of_lookup(&context.caller);
     let by = By { actor: (&context.caller.actor).into(), request: &context.request };
     in_time(async {
-        let mut tx = services.db.begin().await?;
+        let mut tx = revocations::begin(&services.db).await?;
         let key = found(store::find_for_update(&mut tx, &visible, id).await?)?;
         asker.check(&key, Permission::ApiKeysDelete)?;
         store::delete(&mut tx, id).await?;
         let gone = ApiKeyRow { updated_at: services.clock.now(), ..key.clone() };
         let entry = by.entry("api_key.delete", &gone, (described(&key), Value::Null));
         storage::audit::append(&mut tx, None, &[entry]).await?;
-        Ok(tx.commit().await.map_err(StorageError::from)?)
+        services.identity.forget(&tx.commit().await?);
+        Ok(())
     })
     .await
 }
@@ -336,7 +337,7 @@ async fn change_key(
     let visible = Visibility::of_lookup(&context.caller);
     let by = By { actor: (&context.caller.actor).into(), request: &context.request };
     in_time(async {
-        let mut tx = services.db.begin().await?;
+        let mut tx = revocations::begin(&services.db).await?;
         let before = found(store::find_for_update(&mut tx, &visible, id).await?)?;
         asker.check(&before, permission)?;
         let mut after = before.clone();
@@ -352,7 +353,7 @@ async fn change_key(
         }
         let entry = by.entry(action, &after, (described(&before), described_after));
         storage::audit::append(&mut tx, None, &[entry]).await?;
-        tx.commit().await.map_err(StorageError::from)?;
+        services.identity.forget(&tx.commit().await?);
         Ok(after)
     })
     .await

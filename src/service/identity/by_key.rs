@@ -1,20 +1,20 @@
 //! The caller behind an API key: what its owner holds at this moment, in the key's tenant, narrowed by its scopes.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 
 use crate::authz::{Actor, Caller, PermissionSet};
-use crate::storage::api_keys::{ApiKeyRow, PresentedKey};
+use crate::storage::api_keys::{self, ApiKeyRow, PresentedKey, SecretHash};
 use crate::storage::directory::HolderKind;
-use crate::storage::{self, api_keys};
 
 use super::super::{Error, Result};
 use super::rights::{admin_role, check_standing, check_tenant, key_assignments_in, reaches};
 use super::{Inner, secret};
 
 pub(super) async fn caller(identity: &Inner, secret: &str, from: Option<IpAddr>) -> Result<Caller> {
-    let presented = find(identity, secret).await?.ok_or_else(|| refused("API key is invalid"))?;
+    let presented = find(identity, secret, from).await?.ok_or_else(|| refused("API key is invalid"))?;
     let now = identity.clock.now();
     check(&presented, from, now)?;
     let caller = caller_of(&presented)?;
@@ -22,19 +22,22 @@ pub(super) async fn caller(identity: &Inner, secret: &str, from: Option<IpAddr>)
     Ok(caller)
 }
 
-async fn find(identity: &Inner, secret: &str) -> Result<Option<PresentedKey>> {
+/// Remembered or looked up. The rows are judged anew at each request: expiry and address are of the moment.
+async fn find(identity: &Inner, secret: &str, from: Option<IpAddr>) -> Result<Option<Arc<PresentedKey>>> {
     if !secret::is_well_formed(secret) {
         return Ok(None);
     }
+    let hashes: Vec<SecretHash> = identity.peppers.hashes(secret).collect();
+    let suffices = |known: &PresentedKey| check(known, from, identity.clock.now()).is_ok();
     let look = async {
-        for hash in identity.peppers.hashes(secret) {
-            if let Some(found) = api_keys::by_secret(&identity.db, &hash).await? {
-                return Ok(Some(found));
+        for hash in &hashes {
+            if let Some(found) = api_keys::by_secret(&identity.db, hash).await? {
+                return Ok(Some((*hash, found)));
             }
         }
         Ok(None)
     };
-    Ok(storage::within(look).await?)
+    identity.keys.find(&hashes, suffices, look).await
 }
 
 /// Whether the key may be used at all, from here and now.
@@ -69,16 +72,13 @@ fn caller_of(presented: &PresentedKey) -> Result<Caller> {
     let PresentedKey { key, tenant, owner } = presented;
     let scopes = key.scopes.as_ref().map(|scopes| PermissionSet::parse(scopes.iter().map(String::as_str)));
     let scopes = scopes.transpose().map_err(|error| Error::Internal(format!("stored scope of {}: {error}", key.id)))?;
-    let email = match &owner.kind {
-        HolderKind::User(user) => Some(user.email.clone()),
-        HolderKind::Group(_) => None,
+    let (owner_name, email) = match &owner.kind {
+        HolderKind::User(user) => (user.name.clone(), Some(user.email.clone())),
+        HolderKind::Group(group) => (group.name.clone(), None),
     };
-    Ok(Caller {
-        actor: Actor::ApiKey { id: key.id, name: key.name.clone(), owner: key.source_scaikey_id.clone(), email },
-        tenant: tenant.id,
-        assignments: key_assignments_in(owner, tenant),
-        scopes,
-    })
+    let actor =
+        Actor::ApiKey { id: key.id, name: key.name.clone(), owner: key.source_scaikey_id.clone(), owner_name, email };
+    Ok(Caller { actor, tenant: tenant.id, assignments: key_assignments_in(owner, tenant), scopes })
 }
 
 fn refused(message: &str) -> Error {

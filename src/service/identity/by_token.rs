@@ -1,13 +1,15 @@
 //! The caller behind an access token. The token says who it is; the mirror says what it may. What the token states of
 //! its user's admin role goes into the mirror first, if nothing newer is there.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::authz::{Actor, Caller};
 use crate::ids::{TenantId, UserId};
 use crate::scaikey::{AccessToken, Issuer};
 use crate::storage::directory::{self, Holder, HolderKind, Reference, TenantRow, UserRow};
-use crate::storage::{self, StorageError};
+use crate::storage::{self, StorageError, revocations};
 use crate::tenancy::{AdminRole, Standing};
 
 use super::super::audit::{Resource, entry};
@@ -17,15 +19,26 @@ use super::rights::{assignments_in, check_standing, check_tenant, reaches};
 
 pub(super) async fn caller(identity: &Inner, token: &str, tenant: Option<&str>) -> Result<Caller> {
     let token = identity.scaikey.verify(token).await?;
-    let found = storage::within(directory::user_by_scaikey_id(&identity.db, &token.subject)).await?;
-    let holder = match found {
+    let is_known = identity.users.knows(&token.subject);
+    match admit(identity, &token, tenant, false).await {
+        // no is never said from memory
+        Err(Error::Unauthenticated(_) | Error::Forbidden { .. } | Error::NotFound(_)) if is_known => {
+            admit(identity, &token, tenant, true).await
+        }
+        admitted => admitted,
+    }
+}
+
+/// Who the token's user is here. `anew`: as the database says, whatever is remembered.
+async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew: bool) -> Result<Caller> {
+    let holder = match find_user(identity, &token.subject, anew).await? {
         Some(holder) => holder,
-        None => first_login(identity, &token).await?,
+        None => first_login(identity, token).await?,
     };
     check_standing(&holder)?;
-    let user = hear(identity, user_of(&holder)?, &holder.home, &token).await?;
-    let role = counting_role(&user, &token);
-    let acted = acted_in(identity, &holder.home, role, &token, tenant).await?;
+    let user = hear(identity, user_of(&holder)?, &holder.home, token).await?;
+    let role = counting_role(&user, token);
+    let acted = acted_in(identity, &holder.home, role, token, tenant).await?;
     check_tenant(&acted)?;
     let UserRow { id, scaikey_id, email, name, .. } = user;
     Ok(Caller {
@@ -38,9 +51,10 @@ pub(super) async fn caller(identity: &Inner, token: &str, tenant: Option<&str>) 
 
 /// Makes a row for a user that the mirror does not know, in a tenant that it knows and that may act. What a later
 /// statement of ScaiKey says of the user wins over all of it.
-async fn first_login(identity: &Inner, token: &AccessToken) -> Result<Holder> {
+async fn first_login(identity: &Inner, token: &AccessToken) -> Result<Arc<Holder>> {
     let named = token.tenant.clone().ok_or_else(|| refused("Token names no tenant"))?;
-    let tenant = find_tenant(identity, &Reference::ScaiKey(named)).await?.ok_or_else(|| refused("Unknown tenant"))?;
+    let tenant = find_tenant(identity, &Reference::ScaiKey(named), |_| true).await?;
+    let tenant = tenant.ok_or_else(|| refused("Unknown tenant"))?;
     check_tenant(&tenant)?;
     let user = new_user(token, tenant.id, identity.clock.now());
     storage::within(async {
@@ -52,7 +66,7 @@ async fn first_login(identity: &Inner, token: &AccessToken) -> Result<Holder> {
         tx.commit().await.map_err(StorageError::from)
     })
     .await?;
-    let found = storage::within(directory::user_by_scaikey_id(&identity.db, &token.subject)).await?;
+    let found = find_user(identity, &token.subject, true).await?;
     found.ok_or_else(|| Error::Internal(format!("user {} is not there after its first login", token.subject)))
 }
 
@@ -81,7 +95,7 @@ async fn hear(identity: &Inner, user: &UserRow, home: &TenantRow, token: &Access
         return Ok(user.clone());
     };
     let heard = storage::within(async {
-        let mut tx = identity.db.begin().await?;
+        let mut tx = revocations::begin(&identity.db).await?;
         let Some(before) = directory::user_for_update(&mut tx, &user.scaikey_id).await? else {
             return Ok(user.clone());
         };
@@ -91,15 +105,17 @@ async fn hear(identity: &Inner, user: &UserRow, home: &TenantRow, token: &Access
         let now = identity.clock.now();
         let after =
             UserRow { admin_role: role, admin_role_stated_at: token.issued_at, updated_at: now, ..before.clone() };
-        directory::state_admin_role(&mut tx, before.id, role, token.issued_at, now).await?;
+        directory::state_admin_role(&mut tx, &before, role, token.issued_at, now).await?;
         if after.admin_role != before.admin_role {
             let entry = user_entry("user.update", &after, (described(&before), described(&after)));
             storage::audit::append(&mut tx, None, &[entry]).await?;
         }
-        tx.commit().await.map_err(StorageError::from)?;
+        identity.watch.revoke(&tx.commit().await?);
         Ok(after)
     })
     .await?;
+    // what is remembered has an older stamp and would be asked about at each request
+    identity.users.forget(&user.scaikey_id);
     // what the user is called and where it belongs is as it was read; only the role was heard
     Ok(UserRow { admin_role: heard.admin_role, admin_role_stated_at: heard.admin_role_stated_at, ..user.clone() })
 }
@@ -137,11 +153,12 @@ async fn acted_in(
     token: &AccessToken,
     header: Option<&str>,
 ) -> Result<TenantRow> {
+    let in_reach = |tenant: &TenantRow| reaches(home, role, tenant);
     let claimed = match &token.tenant {
         Some(id) if *id != home.scaikey_id => {
-            let tenant = find_tenant(identity, &Reference::ScaiKey(id.clone())).await?;
+            let tenant = find_tenant(identity, &Reference::ScaiKey(id.clone()), in_reach).await?;
             let tenant = tenant.ok_or_else(|| refused("Unknown tenant"))?;
-            if role != AdminRole::PartnerAdmin || !reaches(home, role, &tenant) {
+            if role != AdminRole::PartnerAdmin || !in_reach(&tenant) {
                 return Err(refused("Token is for another tenant than its user's"));
             }
             tenant
@@ -154,13 +171,34 @@ async fn acted_in(
     let named = match &reference {
         Reference::Ours(id) if *id == home.id => home.clone(),
         Reference::ScaiKey(id) if *id == home.scaikey_id => home.clone(),
-        _ => find_tenant(identity, &reference).await?.ok_or_else(absent)?,
+        _ => find_tenant(identity, &reference, in_reach).await?.ok_or_else(absent)?,
     };
-    if reaches(home, role, &named) { Ok(named) } else { Err(absent()) }
+    if in_reach(&named) { Ok(named) } else { Err(absent()) }
 }
 
-async fn find_tenant(identity: &Inner, reference: &Reference<TenantId>) -> Result<Option<TenantRow>> {
-    Ok(storage::within(directory::tenant(&identity.db, reference)).await?)
+/// Remembered or, if that is not to count or there is nothing, looked up.
+async fn find_user(identity: &Inner, scaikey_id: &str, anew: bool) -> Result<Option<Arc<Holder>>> {
+    let id = scaikey_id.to_owned();
+    let look = async {
+        let found = directory::user_by_scaikey_id(&identity.db, scaikey_id).await?;
+        Ok(found.map(|holder| (id.clone(), holder)))
+    };
+    identity.users.find(std::slice::from_ref(&id), |_| !anew, look).await
+}
+
+/// Remembered or looked up. One that may not act, or not be acted in, is looked up.
+async fn find_tenant(
+    identity: &Inner,
+    reference: &Reference<TenantId>,
+    may_be_acted_in: impl Fn(&TenantRow) -> bool,
+) -> Result<Option<TenantRow>> {
+    let suffices = |tenant: &TenantRow| check_tenant(tenant).is_ok() && may_be_acted_in(tenant);
+    let look = async {
+        let found = directory::tenant(&identity.db, reference).await?;
+        Ok(found.map(|tenant| (reference.clone(), tenant)))
+    };
+    let found = identity.tenants.find(std::slice::from_ref(reference), suffices, look).await?;
+    Ok(found.map(|tenant| TenantRow::clone(&tenant)))
 }
 
 fn user_of(holder: &Holder) -> Result<&UserRow> {

@@ -2,10 +2,14 @@
 
 mod by_key;
 mod by_token;
+mod cache;
 mod profile;
 pub(super) mod rights;
 pub(super) mod secret;
+#[cfg(all(test, feature = "dev"))]
+mod tests;
 mod uses;
+mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,10 +17,17 @@ use std::sync::Arc;
 use crate::authz::Caller;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ids::TenantId;
 use crate::scaikey::{ScaiKey, ScaiKeyError, TokenError};
 use crate::storage::Db;
+use crate::storage::api_keys::{PresentedKey, SecretHash};
+use crate::storage::directory::{Holder, Reference, TenantRow};
+use crate::storage::revocations::Revoked;
 
 use super::{Context, Error, Result};
+
+use cache::Cache;
+use watch::Watch;
 
 pub use profile::{HeldRole, KeyProfile, Profile};
 
@@ -30,12 +41,29 @@ struct Inner {
     scaikey: ScaiKey,
     peppers: secret::Peppers,
     uses: uses::KeyUses,
+    watch: Arc<Watch>,
+    /// By the hash of the secret, never the secret.
+    keys: Cache<SecretHash, PresentedKey>,
+    /// By ScaiKey's id.
+    users: Cache<String, Holder>,
+    tenants: Cache<Reference<TenantId>, TenantRow>,
 }
 
 impl Identity {
     pub fn new(config: &Config, clock: Clock, db: Db, scaikey: ScaiKey) -> Self {
         let peppers = secret::Peppers::new(config.secrets.api_key_peppers.clone());
-        Self(Arc::new(Inner { uses: uses::KeyUses::new(db.clone()), db, clock, scaikey, peppers }))
+        let watch = Arc::new(Watch::default());
+        Self(Arc::new(Inner {
+            uses: uses::KeyUses::new(db.clone()),
+            db,
+            clock,
+            scaikey,
+            peppers,
+            keys: Cache::new(watch.clone()),
+            users: Cache::new(watch.clone()),
+            tenants: Cache::new(watch.clone()),
+            watch,
+        }))
     }
 
     /// The caller that presents this key from this address.
@@ -49,8 +77,18 @@ impl Identity {
     }
 
     /// Who the caller is and what it holds, to show.
-    pub async fn profile(&self, context: &Context) -> Result<Profile> {
-        profile::profile(&self.0.db, &context.caller).await
+    pub fn profile(&self, context: &Context) -> Result<Profile> {
+        profile::profile(&context.caller)
+    }
+
+    /// Keeps what is remembered of rights current, for ever. Where nobody does, each request asks the database.
+    pub async fn follow_revocations(&self) {
+        self.0.watch.follow(&self.0.db).await;
+    }
+
+    /// Forgets what a transaction of this replica has revoked; the others read of it.
+    pub fn forget(&self, revoked: &Revoked) {
+        self.0.watch.revoke(revoked);
     }
 
     /// Writes down the uses of keys that are still only counted in memory: for the way out.

@@ -1,10 +1,7 @@
 //! What `/me/` shows: who the caller is and what it holds in the tenant acted in.
 
-use crate::authz::{Actor, Assignment, AssignmentScope, Caller, Permission, Visibility};
+use crate::authz::{Actor, Assignment, AssignmentScope, Caller, Permission};
 use crate::ids::{ApiKeyId, TenantId};
-use crate::storage::api_keys::Source;
-use crate::storage::directory::{self, HolderKind, Reference};
-use crate::storage::{self, Db, api_keys};
 use crate::tenancy::Standing;
 
 use super::super::{Error, Result};
@@ -42,12 +39,12 @@ pub struct KeyProfile {
     pub name: String,
 }
 
-pub(super) async fn profile(db: &Db, caller: &Caller) -> Result<Profile> {
+pub(super) fn profile(caller: &Caller) -> Result<Profile> {
     let (id, email, name, api_key) = match &caller.actor {
         Actor::User { id: _, scaikey_id, email, name } => (scaikey_id.clone(), Some(email.clone()), name.clone(), None),
-        Actor::ApiKey { id, name, owner, email } => {
-            let shown = owner_name(db, caller, *id).await?;
-            (owner.clone(), email.clone(), shown, Some(KeyProfile { id: *id, name: name.clone() }))
+        Actor::ApiKey { id, name, owner, owner_name, email } => {
+            let key = KeyProfile { id: *id, name: name.clone() };
+            (owner.clone(), email.clone(), owner_name.clone(), Some(key))
         }
         Actor::System { name } => return Err(Error::Internal(format!("{name} has no profile"))),
     };
@@ -63,23 +60,6 @@ pub(super) async fn profile(db: &Db, caller: &Caller) -> Result<Profile> {
         roles: caller.assignments.iter().map(held_role).collect(),
         permissions: caller.tenant_permissions().iter().collect(),
         api_key,
-    })
-}
-
-async fn owner_name(db: &Db, caller: &Caller, key: ApiKeyId) -> Result<String> {
-    let look = async {
-        let Some(key) = api_keys::find(db, &Visibility::of_lookup(caller), key).await? else { return Ok(None) };
-        let everywhere = Visibility::system();
-        match key.source {
-            Source::User(id) => directory::user(db, &everywhere, &Reference::Ours(id)).await,
-            Source::Group(id) => directory::group(db, &everywhere, &Reference::Ours(id)).await,
-        }
-    };
-    // revoked or removed since the credentials were checked
-    let owner = storage::within(look).await?.ok_or_else(|| Error::Unauthenticated("API key is invalid".into()))?;
-    Ok(match owner.kind {
-        HolderKind::User(user) => user.name,
-        HolderKind::Group(group) => group.name,
     })
 }
 

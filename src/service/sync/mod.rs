@@ -11,9 +11,10 @@ use time::OffsetDateTime;
 use crate::authz::Actor;
 use crate::ids::{GroupId, TenantId, UserId};
 use crate::scaikey::{AdminApi, Member, PartnerStatement, TenantStatement, UserGroupStatement, UserStatement};
+use crate::storage;
 use crate::storage::audit::AuditEntry;
-use crate::storage::directory::{self, GroupRow, PartnerRow, Reference, TenantRow, UserRow};
-use crate::storage::{self, StorageError};
+use crate::storage::directory::{self, GroupRow, PartnerRow, Reference, TenantRow, UserRow, Was};
+use crate::storage::revocations::{self, RightsTx};
 
 use super::audit::{Resource, entry};
 use super::{ActorRecord, Error, RequestInfo, Result, Services};
@@ -93,14 +94,14 @@ impl Run<'_> {
     async fn partners(&self, statements: Vec<PartnerStatement>) -> Result<Counts> {
         let mut counts = Counts::default();
         for chunk in statements.chunks(ROWS_PER_TRANSACTION) {
-            let mut tx = self.services.db.begin().await?;
+            let mut tx = revocations::begin(&self.services.db).await?;
             let mut entries = Vec::new();
             for statement in chunk {
                 let known = directory::partner_for_update(&mut tx, &statement.id).await?;
                 let step = decide_partner(known, statement, self.began);
                 counts.add(&step);
-                if let Some((row, change)) = written(step, partner_json) {
-                    directory::upsert_partner(&mut tx, &row).await?;
+                if let Some(Written { was, row, change }) = written(&step, partner_json) {
+                    directory::upsert_partner(&mut tx, was, row).await?;
                     entries.extend(self.entry("partner", row.id.to_string(), &row.name, None, change));
                 }
             }
@@ -113,14 +114,14 @@ impl Run<'_> {
         let partners = directory::partner_ids(&self.services.db).await?;
         let mut counts = Counts::default();
         for chunk in statements.chunks(ROWS_PER_TRANSACTION) {
-            let mut tx = self.services.db.begin().await?;
+            let mut tx = revocations::begin(&self.services.db).await?;
             let mut entries = Vec::new();
             for statement in chunk {
                 let known = directory::tenant_for_update(&mut tx, &statement.id).await?;
                 let step = decide_tenant(known, statement, &partners, self.began);
                 counts.add(&step);
-                if let Some((row, change)) = written(step, tenant_json) {
-                    directory::upsert_tenant(&mut tx, &row).await?;
+                if let Some(Written { was, row, change }) = written(&step, tenant_json) {
+                    directory::upsert_tenant(&mut tx, was, row).await?;
                     entries.extend(self.entry("tenant", row.id.to_string(), &row.name, Some(row.id), change));
                 }
             }
@@ -133,14 +134,14 @@ impl Run<'_> {
         let tenants = directory::tenant_ids(&self.services.db).await?;
         let mut counts = Counts::default();
         for chunk in statements.chunks(ROWS_PER_TRANSACTION) {
-            let mut tx = self.services.db.begin().await?;
+            let mut tx = revocations::begin(&self.services.db).await?;
             let mut entries = Vec::new();
             for statement in chunk {
                 let known = directory::user_for_update(&mut tx, &statement.id).await?;
                 let step = decide_user(known, statement, &tenants, self.began);
                 counts.add(&step);
-                if let Some((row, change)) = written(step, user_json) {
-                    directory::upsert_user(&mut tx, &row).await?;
+                if let Some(Written { was, row, change }) = written(&step, user_json) {
+                    directory::upsert_user(&mut tx, was, row).await?;
                     entries.extend(self.entry("user", row.id.to_string(), &row.email, Some(row.tenant), change));
                 }
             }
@@ -153,14 +154,14 @@ impl Run<'_> {
         let tenants = directory::tenant_ids(&self.services.db).await?;
         let mut counts = Counts::default();
         for chunk in statements.chunks(ROWS_PER_TRANSACTION) {
-            let mut tx = self.services.db.begin().await?;
+            let mut tx = revocations::begin(&self.services.db).await?;
             let mut entries = Vec::new();
             for statement in chunk {
                 let known = directory::group_for_update(&mut tx, &statement.id).await?;
                 let step = decide_group(known, statement, &tenants, self.began);
                 counts.add(&step);
-                if let Some((row, change)) = written(step, group_json) {
-                    directory::upsert_group(&mut tx, &row).await?;
+                if let Some(Written { was, row, change }) = written(&step, group_json) {
+                    directory::upsert_group(&mut tx, was, row).await?;
                     entries.extend(self.entry("group", row.id.to_string(), &row.name, Some(row.tenant), change));
                 }
             }
@@ -176,7 +177,7 @@ impl Run<'_> {
         let mut counts = Counts::default();
         for group in groups {
             let members = api.members(group).await?;
-            let mut tx = self.services.db.begin().await?;
+            let mut tx = revocations::begin(&self.services.db).await?;
             let Some(row) = directory::group_for_update(&mut tx, group).await? else {
                 counts.seen += members.len() as u64;
                 counts.skipped += members.len() as u64;
@@ -191,7 +192,7 @@ impl Run<'_> {
                 };
                 match id {
                     None => counts.skipped += 1,
-                    Some(id) if directory::add_member(&mut tx, row.id, kind, id).await? => {
+                    Some(id) if directory::add_member(&mut tx, &row, kind, id).await? => {
                         counts.created += 1;
                         added.push(name.as_str());
                     }
@@ -220,28 +221,32 @@ impl Run<'_> {
         Some(entry(&actor, &self.request, tenant, &action, resource, (before, after), self.services.clock.now()))
     }
 
-    async fn settle(&self, mut tx: sqlx::Transaction<'_, sqlx::MySql>, entries: &[AuditEntry]) -> Result<()> {
+    async fn settle(&self, mut tx: RightsTx, entries: &[AuditEntry]) -> Result<()> {
         if !entries.is_empty() {
             storage::audit::append(&mut tx, None, entries).await?;
         }
-        Ok(tx.commit().await.map_err(StorageError::from)?)
+        self.services.identity.forget(&tx.commit().await?);
+        Ok(())
     }
 }
 
-/// The row to write, and what the audit log says of it: nothing where only the stamp is newer.
-type Written<T> = (T, Option<(&'static str, Value, Value)>);
+/// A row to write, what it was before, and what the audit log says of it: nothing where only the stamp is newer.
+struct Written<'a, T> {
+    was: Was<'a, T>,
+    row: &'a T,
+    change: Option<(&'static str, Value, Value)>,
+}
 
-fn written<T>(step: Step<T>, describe: fn(&T) -> Value) -> Option<Written<T>> {
+fn written<T>(step: &Step<T>, describe: fn(&T) -> Value) -> Option<Written<'_, T>> {
     match step {
         Step::Create(row) => {
-            let after = describe(&row);
-            Some((row, Some(("create", Value::Null, after))))
+            Some(Written { was: Was::Absent, row, change: Some(("create", Value::Null, describe(row))) })
         }
         Step::Update { before, after } => {
-            let change = ("update", describe(&before), describe(&after));
-            Some((after, Some(change)))
+            let change = Some(("update", describe(before), describe(after)));
+            Some(Written { was: Was::Other(before), row: after, change })
         }
-        Step::Unchanged(row) => Some((row, None)),
+        Step::Unchanged(row) => Some(Written { was: Was::Same, row, change: None }),
         Step::Skip => None,
     }
 }

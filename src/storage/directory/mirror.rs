@@ -1,5 +1,6 @@
 //! What ScaiKey states, into the mirror. Each row is read under its lock, decided upon by the service, and written
-//! whole; rows that do not exist yet are settled by their unique `scaikey_id`.
+//! whole; rows that do not exist yet are settled by their unique `scaikey_id`. Whose rights a row changes follows from
+//! what it was before ([`Was`]), and is revoked with it.
 
 use std::collections::HashMap;
 
@@ -11,10 +12,37 @@ use uuid::Uuid;
 use crate::ids::{GroupId, PartnerId, TenantId, UserId};
 use crate::tenancy::AdminRole;
 
+use super::super::revocations::{Revocation, RightsTx};
 use super::super::{Db, Result};
 use super::{GroupRow, PartnerRow, TenantRow, UserRow, group_row, standing, tenant_row, user_row};
 
 type Tx<'a> = Transaction<'a, MySql>;
+
+/// What a row was before it is written.
+#[derive(Clone, Copy, Debug)]
+pub enum Was<'a, T> {
+    /// Not there: nobody remembers anything of it.
+    Absent,
+    /// The same but for its stamps.
+    Same,
+    Other(&'a T),
+}
+
+impl<T> Was<'_, T> {
+    /// Revokes what a row that is now written concerns, `of` being what one state of it does.
+    fn revoke(self, tx: &mut RightsTx, after: &T, rows_affected: u64, of: impl Fn(&T) -> Revocation) {
+        match self {
+            // 1: inserted; else somebody was quicker, and it is unknown what stood there
+            Self::Absent if rows_affected == 1 => {}
+            Self::Absent => tx.revoke(Revocation::All),
+            Self::Same => {}
+            Self::Other(before) => {
+                tx.revoke(of(before));
+                tx.revoke(of(after));
+            }
+        }
+    }
+}
 
 /// Our ids by ScaiKey's: all partners.
 pub async fn partner_ids(db: &Db) -> Result<HashMap<String, PartnerId>> {
@@ -83,24 +111,25 @@ pub async fn group_for_update(tx: &mut Tx<'_>, scaikey_id: &str) -> Result<Optio
     Ok(row.map(|row| group_row(&row)).transpose()?)
 }
 
-pub async fn upsert_partner(tx: &mut Tx<'_>, row: &PartnerRow) -> Result<()> {
+/// Concerns everything: a partner has any number of tenants, and changes hardly ever.
+pub async fn upsert_partner(tx: &mut RightsTx, was: Was<'_, PartnerRow>, row: &PartnerRow) -> Result<()> {
     const QUERY: &str = "INSERT INTO partners (id, scaikey_id, name, slug, status, stated_at, created_at, updated_at) \
                          VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE name = VALUES(name), \
                          slug = VALUES(slug), status = VALUES(status), stated_at = VALUES(stated_at), \
                          updated_at = VALUES(updated_at)";
     let PartnerRow { id, scaikey_id, name, slug, status, stated_at, created_at, updated_at } = row;
     let query = sqlx::query(QUERY).bind(id.0).bind(scaikey_id).bind(name).bind(slug).bind(status.as_str());
-    query
+    let query = query
         .bind(crate::storage::datetime(*stated_at))
         .bind(crate::storage::datetime(*created_at))
-        .bind(crate::storage::datetime(*updated_at))
-        .execute(&mut **tx)
-        .await?;
+        .bind(crate::storage::datetime(*updated_at));
+    let done = query.execute(&mut ***tx).await?;
+    was.revoke(tx, row, done.rows_affected(), |_| Revocation::All);
     Ok(())
 }
 
 /// Writes all but `settings` of a tenant that exists: they are ours, not ScaiKey's.
-pub async fn upsert_tenant(tx: &mut Tx<'_>, row: &TenantRow) -> Result<()> {
+pub async fn upsert_tenant(tx: &mut RightsTx, was: Was<'_, TenantRow>, row: &TenantRow) -> Result<()> {
     const QUERY: &str = "INSERT INTO tenants (id, scaikey_id, partner_id, name, slug, status, settings, stated_at, \
                          created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE \
                          partner_id = VALUES(partner_id), name = VALUES(name), slug = VALUES(slug), \
@@ -125,22 +154,25 @@ pub async fn upsert_tenant(tx: &mut Tx<'_>, row: &TenantRow) -> Result<()> {
         .bind(crate::storage::datetime(*stated_at))
         .bind(crate::storage::datetime(*created_at))
         .bind(crate::storage::datetime(*updated_at));
-    query.execute(&mut **tx).await?;
+    let done = query.execute(&mut ***tx).await?;
+    was.revoke(tx, row, done.rows_affected(), |tenant| Revocation::Tenant(tenant.id));
     Ok(())
 }
 
-pub async fn upsert_user(tx: &mut Tx<'_>, row: &UserRow) -> Result<()> {
+pub async fn upsert_user(tx: &mut RightsTx, was: Was<'_, UserRow>, row: &UserRow) -> Result<()> {
     const QUERY: &str = "INSERT INTO users (id, scaikey_id, tenant_id, email, name, status, admin_role, stated_at, \
                          admin_role_stated_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
                          ON DUPLICATE KEY UPDATE tenant_id = VALUES(tenant_id), email = VALUES(email), \
                          name = VALUES(name), status = VALUES(status), admin_role = VALUES(admin_role), \
                          stated_at = VALUES(stated_at), admin_role_stated_at = VALUES(admin_role_stated_at), \
                          updated_at = VALUES(updated_at)";
-    bind_user(sqlx::query(QUERY), row).execute(&mut **tx).await?;
+    let done = bind_user(sqlx::query(QUERY), row).execute(&mut ***tx).await?;
+    was.revoke(tx, row, done.rows_affected(), |user| Revocation::Tenant(user.tenant));
     Ok(())
 }
 
-/// The row of a first login. False: somebody was quicker, and what stands there stays.
+/// The row of a first login. False: somebody was quicker, and what stands there stays. Nobody remembers anything of a
+/// user that was not there.
 pub async fn insert_user_if_absent(tx: &mut Tx<'_>, row: &UserRow) -> Result<bool> {
     const QUERY: &str = "INSERT INTO users (id, scaikey_id, tenant_id, email, name, status, admin_role, stated_at, \
                          admin_role_stated_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -153,8 +185,8 @@ pub async fn insert_user_if_absent(tx: &mut Tx<'_>, row: &UserRow) -> Result<boo
 
 /// A user's admin role, and when it was stated.
 pub async fn state_admin_role(
-    tx: &mut Tx<'_>,
-    user: UserId,
+    tx: &mut RightsTx,
+    before: &UserRow,
     role: AdminRole,
     stated_at: OffsetDateTime,
     now: OffsetDateTime,
@@ -164,13 +196,16 @@ pub async fn state_admin_role(
         .bind(role.as_str())
         .bind(crate::storage::datetime(stated_at))
         .bind(crate::storage::datetime(now))
-        .bind(user.0)
-        .execute(&mut **tx)
+        .bind(before.id.0)
+        .execute(&mut ***tx)
         .await?;
+    if before.admin_role != role {
+        tx.revoke(Revocation::Tenant(before.tenant));
+    }
     Ok(())
 }
 
-pub async fn upsert_group(tx: &mut Tx<'_>, row: &GroupRow) -> Result<()> {
+pub async fn upsert_group(tx: &mut RightsTx, was: Was<'_, GroupRow>, row: &GroupRow) -> Result<()> {
     const QUERY: &str = "INSERT INTO user_groups (id, scaikey_id, tenant_id, name, description, group_type, status, \
                          stated_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
                          ON DUPLICATE KEY UPDATE tenant_id = VALUES(tenant_id), name = VALUES(name), \
@@ -185,15 +220,21 @@ pub async fn upsert_group(tx: &mut Tx<'_>, row: &GroupRow) -> Result<()> {
         .bind(crate::storage::datetime(*stated_at))
         .bind(crate::storage::datetime(*created_at))
         .bind(crate::storage::datetime(*updated_at));
-    query.execute(&mut **tx).await?;
+    let done = query.execute(&mut ***tx).await?;
+    was.revoke(tx, row, done.rows_affected(), |group| Revocation::Tenant(group.tenant));
     Ok(())
 }
 
-/// Adds a member (`user` or `group`). False: it was one already.
-pub async fn add_member(tx: &mut Tx<'_>, group: GroupId, member_type: &str, member: Uuid) -> Result<bool> {
+/// Adds a member (`user` or `group`). False: it was one already. It concerns the group's tenant alone: to members that
+/// belong to another one the group gives nothing.
+pub async fn add_member(tx: &mut RightsTx, group: &GroupRow, member_type: &str, member: Uuid) -> Result<bool> {
     const QUERY: &str = "INSERT IGNORE INTO group_members (group_id, member_type, member_id) VALUES (?, ?, ?)";
-    let done = sqlx::query(QUERY).bind(group.0).bind(member_type).bind(member).execute(&mut **tx).await?;
-    Ok(done.rows_affected() > 0)
+    let done = sqlx::query(QUERY).bind(group.id.0).bind(member_type).bind(member).execute(&mut ***tx).await?;
+    let is_new = done.rows_affected() > 0;
+    if is_new {
+        tx.revoke(Revocation::Tenant(group.tenant));
+    }
+    Ok(is_new)
 }
 
 fn ids<T>(rows: Vec<MySqlRow>, id: impl Fn(Uuid) -> T) -> Result<HashMap<String, T>> {

@@ -17,12 +17,13 @@ use super::{Db, Result};
 pub use holder::{Holder, HolderKind, StoredAssignment, group, user, user_by_scaikey_id, users_by_email};
 pub(super) use holder::{HolderRow, holder_query};
 pub use mirror::{
-    add_member, group_for_update, group_ids, insert_user_if_absent, partner_for_update, partner_ids, state_admin_role,
-    tenant_for_update, tenant_ids, upsert_group, upsert_partner, upsert_tenant, upsert_user, user_for_update, user_ids,
+    Was, add_member, group_for_update, group_ids, insert_user_if_absent, partner_for_update, partner_ids,
+    state_admin_role, tenant_for_update, tenant_ids, upsert_group, upsert_partner, upsert_tenant, upsert_user,
+    user_for_update, user_ids,
 };
 
 /// An id as a request names it: ours, or ScaiKey's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reference<T> {
     Ours(T),
     ScaiKey(String),
