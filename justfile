@@ -26,3 +26,7 @@ fmt:
 lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
+
+# the same work against PowerDNS and through ScaiDNS, side by side: docs/benchmarks.md
+bench *args:
+    cargo bench --bench side_by_side -- {{args}}

@@ -1,0 +1,163 @@
+//! The servers that are measured: a `scaidns dev` of the bench's own, with a data folder and ports of its own.
+//!
+//! One replica of the api runs in it. Works that need more, or one that has just been started, start their own here.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use scaidns::dev::Ports;
+use scaidns::dev::process::{Identity, Process, Program, RUN_FOLDER, STOP_GRACE};
+use scaidns::dev::supervisor::background;
+use sqlx::{Connection, MySqlConnection};
+use tokio::process::Command;
+use tokio::time::sleep;
+
+use crate::client::Client;
+use crate::{powerdns::PowerDns, scaidns_api::Api};
+
+/// The executable that is measured where nobody names another one.
+pub const SCAIDNS: &str = env!("CARGO_BIN_EXE_scaidns");
+/// Between two looks whether an api is ready: also how exactly its start is measured.
+const READY_POLL: Duration = Duration::from_millis(5);
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// Servers, ScaiDNS's processes, and how to be let in.
+pub struct Stack {
+    executable: PathBuf,
+    data: PathBuf,
+    ports: Ports,
+    environment: Vec<(String, String)>,
+}
+
+/// A `scaidns api` beside the stack's own; dropping it ends it.
+pub struct Replica {
+    process: Process,
+    pub url: String,
+    /// From its start to its first 200 at `/health/ready`.
+    pub ready_after: Duration,
+}
+
+/// Where the stack of a bench lives.
+pub fn folder(bench: &Path) -> PathBuf {
+    bench.join("stack")
+}
+
+impl Stack {
+    /// Starts one in a fresh folder.
+    pub async fn start(bench: &Path, executable: &Path) -> Result<Self> {
+        let data = folder(bench);
+        background::reset(&data).await?;
+        let ports = Ports::free();
+        let base = ports.base().to_string();
+        let started = Command::new(executable)
+            .args(["dev", "--detach", "--api-replicas", "1", "--port-base", &base, "--data"])
+            .arg(&data)
+            .output()
+            .await?;
+        let said = String::from_utf8_lossy(&started.stderr);
+        anyhow::ensure!(started.status.success(), "the stack does not start: {said}");
+        let data = data.canonicalize()?;
+        let text = std::fs::read_to_string(data.join("env")).context("the stack's env")?;
+        let pair = |line: &str| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Ok(Self {
+            executable: executable.to_owned(),
+            data,
+            ports,
+            environment: text.lines().filter_map(pair).collect(),
+        })
+    }
+
+    /// Ends it and removes its data.
+    pub async fn end(self) -> Result<()> {
+        Ok(background::reset(&self.data).await?)
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        self.environment.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// ScaiDNS, as the tenant admin of Northwind with its key.
+    pub fn api(&self) -> Result<Api> {
+        let credentials = ("x-api-key", self.variable("SCAIDNS_API_KEY"));
+        Ok(Api::new(Client::new(self.variable("SCAIDNS_URL"), "/api/v1", credentials, true)?))
+    }
+
+    /// ScaiDNS, as the platform's admin: its zones need no proof, and belong to Northwind too.
+    pub fn platform(&self) -> Result<Api> {
+        let credentials = ("authorization", &*format!("Bearer {}", self.variable("SCAIDNS_PLATFORM_TOKEN")));
+        Ok(Api::new(Client::new(self.variable("SCAIDNS_URL"), "/api/v1", credentials, true)?))
+    }
+
+    /// PowerDNS itself.
+    pub fn powerdns(&self) -> Result<PowerDns> {
+        let credentials = ("x-api-key", self.variable("PDNS_API_KEY"));
+        let client = Client::new(self.variable("PDNS_API_URL"), "/api/v1/servers/localhost", credentials, false)?;
+        Ok(PowerDns::new(client))
+    }
+
+    /// ScaiDNS's own database.
+    pub async fn database(&self) -> Result<MySqlConnection> {
+        Ok(MySqlConnection::connect(self.variable("DATABASE_URL")).await?)
+    }
+
+    /// PowerDNS's.
+    pub async fn powerdns_database(&self) -> Result<MySqlConnection> {
+        Ok(MySqlConnection::connect(self.variable("PDNS_DATABASE_URL")).await?)
+    }
+
+    /// The processes whose names begin so: `api`, `mariadb`, `pdns`.
+    pub fn pids(&self, name: &str) -> Vec<i32> {
+        let files = std::fs::read_dir(self.data.join(RUN_FOLDER)).into_iter().flatten().flatten();
+        files
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "pid"))
+            .filter(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name)))
+            .filter_map(|path| Identity::read(&path).filter(Identity::is_alive))
+            .map(|identity| identity.pid)
+            .collect()
+    }
+
+    /// Starts the replica with this number, from 1 up; 0 is the stack's own.
+    pub async fn start_replica(&self, number: u16) -> Result<Replica> {
+        let address = format!("127.0.0.1:{}", self.ports.api(number));
+        let mut environment = self.environment.clone();
+        environment.push(("BIND_ADDRESS".to_owned(), address.clone()));
+        environment.push(("METRICS_BIND_ADDRESS".to_owned(), format!("127.0.0.1:{}", self.ports.api_metrics(number))));
+        let program = Program::new(&self.data, format!("api-{}", number + 1), &self.executable);
+        let begun = Instant::now();
+        let mut process = Process::spawn(program.args(["api"]).with_env(&environment))?;
+        let url = format!("http://{address}");
+        let mut client = Client::new(&url, "", ("accept", "*/*"), true)?;
+        loop {
+            if client.get("/health/ready").await.is_ok_and(|answer| answer.status == 200) {
+                return Ok(Replica { process, url, ready_after: begun.elapsed() });
+            }
+            if let Some(status) = process.ended() {
+                return Err(process.ended_early(status).into());
+            }
+            anyhow::ensure!(begun.elapsed() < READY_LIMIT, "a replica is not ready: {}", process.log_tail());
+            sleep(READY_POLL).await;
+        }
+    }
+
+    /// Starts PowerDNS anew, so that it knows zones that were not made by its API. The supervisor brings it back.
+    pub async fn restart_powerdns(&self) -> Result<()> {
+        let pid_file = self.data.join(RUN_FOLDER).join("pdns.pid");
+        let identity = Identity::read(&pid_file).context("PowerDNS's pid file")?;
+        identity.end(STOP_GRACE).await;
+        let begun = Instant::now();
+        let mut powerdns = self.powerdns()?;
+        while powerdns.zone_status("nobody.test").await != 404 {
+            anyhow::ensure!(begun.elapsed() < READY_LIMIT, "PowerDNS does not come back");
+            sleep(READY_POLL * 10).await;
+        }
+        Ok(())
+    }
+}
+
+impl Replica {
+    pub async fn stop(mut self) {
+        self.process.stop(STOP_GRACE).await;
+    }
+}
