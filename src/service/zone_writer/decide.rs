@@ -97,7 +97,10 @@ impl Deciding<'_> {
         };
         let GroupOutcome { operations: outcomes, changes } = match self.content.apply(&compiled, &context) {
             Ok(outcome) => outcome,
-            Err((_, error)) => return Decision::Answered(Err(self.refusal(error))),
+            Err(refused) => {
+                let first = refused.into_values().next().unwrap_or(OperationError::NotFound);
+                return Decision::Answered(Err(self.refusal(first)));
+            }
         };
         if only_asked || changes.is_empty() {
             let outcomes = self.views_of_asked(operations, outcomes);
