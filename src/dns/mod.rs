@@ -19,7 +19,8 @@ mod zone_content;
 mod zone_name;
 
 pub use edit::{
-    CONFLICT_MESSAGE, EditContext, GroupOutcome, Operation, OperationError, OperationOutcome, RecordState, TTL_MAX,
+    CONFLICT_MESSAGE, EditContext, GroupOutcome, Operation, OperationError, OperationOutcome, PartialOutcome,
+    RecordState, Refused, TTL_MAX,
 };
 pub use error::{FieldError, Warning};
 pub use owner_name::OwnerName;

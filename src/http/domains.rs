@@ -14,7 +14,8 @@ use crate::dns::catalogue;
 use crate::ids::ZoneId;
 use crate::service::zones::{self, ZoneClaim, ZoneDetail, ZonePatch};
 use crate::service::{Error, Services};
-use crate::storage::zones::{ZoneCursor, ZoneFilter, ZoneRow};
+use crate::storage::zone_lists::{ZoneCursor, ZoneFilter};
+use crate::storage::zones::ZoneRow;
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::error::ApiError;

@@ -4,16 +4,18 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::service::{Error, SchemaProblem};
+use crate::service::{Error, Refusal, SchemaProblem};
 
 use super::request_id;
 
 /// Every error answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorBody {
-    /// A sentence; or `{message, field, conflicts}`; or, with 422, a list of `{loc, msg, type}`.
+    /// A sentence; or `{message, field, conflicts}`; or `{message, errors}` where several things are wrong at once; or,
+    /// with 422, a list of `{loc, msg, type}`.
     pub detail: ErrorDetail,
     /// Stable, `snake_case`, for programs.
     pub code: String,
@@ -21,17 +23,19 @@ pub struct ErrorBody {
     pub request_id: String,
 }
 
-/// What went wrong, in one of three forms.
+/// What went wrong, in one of four forms.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum ErrorDetail {
     Text(String),
+    Several(SeveralDetail),
     Structured(StructuredDetail),
     Schema(Vec<SchemaDetail>),
 }
 
 /// A failure that names a field, and the records it conflicts with.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct StructuredDetail {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,6 +45,26 @@ pub struct StructuredDetail {
     /// The change that recovery settles, where the outcome is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change_id: Option<String>,
+}
+
+/// All that is wrong with a request of several parts, of which nothing was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SeveralDetail {
+    pub message: String,
+    pub errors: Vec<PartError>,
+}
+
+/// What is wrong with one part.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PartError {
+    /// Its place in the request, from 0.
+    pub index: usize,
+    /// As it was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    pub message: String,
 }
 
 /// One field that does not have the wanted form.
@@ -69,6 +93,13 @@ impl ApiError {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Failure::text(status, code, message).into()
     }
+
+    /// Several parts of a request are wrong; `record` has each as it was sent.
+    pub fn several(message: String, errors: Vec<Refusal>, record: impl Fn(usize) -> Option<Value>) -> Self {
+        let errors = errors.into_iter().map(|refusal| part_error(refusal, &record)).collect();
+        let detail = ErrorDetail::Several(SeveralDetail { message, errors });
+        Failure { status: StatusCode::BAD_REQUEST, code: "several_errors", detail, retry_after: None }.into()
+    }
 }
 
 impl Failure {
@@ -86,6 +117,13 @@ impl From<Failure> for ApiError {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         Failure::from(error).into()
+    }
+}
+
+/// The `detail` alone, where an error is a part of an answer.
+impl From<Error> for ErrorDetail {
+    fn from(error: Error) -> Self {
+        Failure::from(error).detail
     }
 }
 
@@ -113,6 +151,7 @@ impl From<Error> for Failure {
                 detail: structured(message, field, conflicts.iter().map(ToString::to_string).collect(), None),
                 retry_after: None,
             },
+            Error::Several { message, errors } => *ApiError::several(message, errors, |_| None).0,
             Error::Upstream(message) => {
                 tracing::warn!(%message, "upstream failed");
                 Self::text(StatusCode::BAD_GATEWAY, "upstream_unavailable", message)
@@ -146,6 +185,20 @@ fn structured(message: String, field: Option<&str>, conflicts: Vec<String>, chan
         return ErrorDetail::Text(message);
     }
     ErrorDetail::Structured(StructuredDetail { message, field: field.map(str::to_owned), conflicts, change_id })
+}
+
+fn part_error(refusal: Refusal, record: impl Fn(usize) -> Option<Value>) -> PartError {
+    let Refusal { index, error } = refusal;
+    let (field, message) = match ErrorDetail::from(error) {
+        ErrorDetail::Text(message) => (None, message),
+        ErrorDetail::Structured(StructuredDetail { message, field, conflicts: _, change_id: _ }) => (field, message),
+        ErrorDetail::Several(SeveralDetail { message, errors: _ }) => (None, message),
+        ErrorDetail::Schema(problems) => problems
+            .into_iter()
+            .next()
+            .map_or((None, String::new()), |SchemaDetail { loc, msg, kind: _ }| (loc.into_iter().next_back(), msg)),
+    };
+    PartError { index, record: record(index), field, message }
 }
 
 fn schema_detail(problem: SchemaProblem) -> SchemaDetail {

@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Req
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::config::Config;
 use crate::service::{Context, Error, RequestInfo, SchemaProblem, Services};
@@ -198,6 +199,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     })?;
     deserializer.end().map_err(|error| Error::Schema(vec![problem(["body", ""], &error.to_string())]))?;
     Ok(value)
+}
+
+/// A part of a body that was read as it is; `at` is its path in there.
+pub fn parse_part<T: DeserializeOwned>(value: &Value, at: &str) -> Result<T, SchemaProblem> {
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| body_problem(&format!("{at}.{}", error.path()), &error.inner().to_string()))
 }
 
 /// serde names a missing or unknown field only in its message: it becomes the last part of the location.

@@ -3,6 +3,7 @@
 mod api_keys;
 mod audit_logs;
 mod auth;
+mod bulk;
 mod domains;
 mod error;
 mod etag;

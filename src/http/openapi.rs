@@ -13,7 +13,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::service::Services;
 
-use super::error::{ErrorBody, ErrorDetail, SchemaDetail, StructuredDetail};
+use super::error::{ErrorBody, ErrorDetail, PartError, SchemaDetail, SeveralDetail, StructuredDetail};
 use super::routes;
 
 /// What any call may be answered with, beside its own success.
@@ -55,6 +55,8 @@ pub fn complete<S>((router, mut document): (Router<S>, OpenApi)) -> (Router<S>, 
         (ErrorBody::name(), ErrorBody::schema()),
         (ErrorDetail::name(), ErrorDetail::schema()),
         (StructuredDetail::name(), StructuredDetail::schema()),
+        (SeveralDetail::name(), SeveralDetail::schema()),
+        (PartError::name(), PartError::schema()),
         (SchemaDetail::name(), SchemaDetail::schema()),
     ] {
         components.schemas.insert(name.into_owned(), schema);

@@ -163,7 +163,7 @@ pub struct DryRun {
 }
 
 impl DryRun {
-    fn wanted(&self) -> bool {
+    pub fn wanted(&self) -> bool {
         self.dry_run.unwrap_or(false)
     }
 }
@@ -329,7 +329,7 @@ fn written_item(written: Written, query: &DryRun) -> RecordItem {
     item(&zone, record, warnings, query.wanted().then_some(false))
 }
 
-fn item(zone: &NamedZone, view: RecordView, warnings: Vec<Warning>, applied: Option<bool>) -> RecordItem {
+pub fn item(zone: &NamedZone, view: RecordView, warnings: Vec<Warning>, applied: Option<bool>) -> RecordItem {
     let RecordView { id, reference, ttl, disabled, created_at, updated_at } = view;
     RecordItem {
         id: id.to_string(),

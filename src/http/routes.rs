@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 
 use crate::service::Services;
 
-use super::{api_keys, audit_logs, auth, domains, health, records, validation};
+use super::{api_keys, audit_logs, auth, bulk, domains, health, records, validation};
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
@@ -20,6 +20,7 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(validation::check))
         .routes(routes!(records::list, records::create))
         .routes(routes!(records::check))
+        .routes(routes!(bulk::create))
         .routes(routes!(records::get, records::update, records::delete))
         .routes(routes!(auth::auth_me))
         .routes(routes!(auth::me))

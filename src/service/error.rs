@@ -15,6 +15,14 @@ pub struct SchemaProblem {
     pub kind: &'static str,
 }
 
+/// One of several things that are wrong with a request.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Its place in the request, from 0.
+    pub index: usize,
+    pub error: Error,
+}
+
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Understood, but cannot be processed.
@@ -32,6 +40,9 @@ pub enum Error {
     NotFound(&'static str),
     #[error("{message}")]
     Conflict { message: String, code: &'static str, field: Option<&'static str>, conflicts: Vec<RecordId> },
+    /// A request of several parts that is done as a whole or not at all: all that is wrong with it.
+    #[error("{message}")]
+    Several { message: String, errors: Vec<Refusal> },
     /// PowerDNS or ScaiKey cannot be reached or answers nonsense.
     #[error("{0}")]
     Upstream(String),

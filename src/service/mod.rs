@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod audit_log;
+pub mod bulk;
 mod context;
 mod error;
 pub mod identity;
@@ -17,7 +18,7 @@ pub mod zone_writer;
 pub mod zones;
 
 pub use context::{ActorRecord, Context, RequestInfo};
-pub use error::{Error, SchemaProblem};
+pub use error::{Error, Refusal, SchemaProblem};
 pub use page::PageRequest;
 pub use services::{Services, StartError};
 

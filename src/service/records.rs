@@ -1,4 +1,4 @@
-//! Records, one at a time. Whatever changes a zone goes through the zone writer.
+//! Records, one at a time; many are in [`super::bulk`]. Whatever changes a zone goes through the zone writer.
 
 use crate::authz::Permission;
 use crate::dns::{FieldError, OwnerName, RecordType, RrsetKey, Warning};
@@ -7,7 +7,7 @@ use crate::storage::zones::ZoneRow;
 
 use super::context::ActorRecord;
 use super::zone_names::NamedZone;
-use super::zone_writer::{RecordOperation, RecordOutcome, RecordView, WriteOutcome, ZoneView, ZoneWrite};
+use super::zone_writer::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome, ZoneView, ZoneWrite};
 use super::zones::locate;
 use super::{Context, Error, Result, Services};
 
@@ -147,7 +147,7 @@ fn refused(zone: NamedZone, field: &'static str, message: String) -> Checked {
     Checked { zone, record: None, errors: vec![FieldError { field, message }], warnings: Vec::new() }
 }
 
-fn addition(zone: &NamedZone, record: NewRecord) -> Result<RecordOperation> {
+pub(super) fn addition(zone: &NamedZone, record: NewRecord) -> Result<RecordOperation> {
     let NewRecord { name, record_type, content, ttl, disabled } = record;
     if name.chars().count() > NAME_CHARACTERS_MAX {
         return Err(Error::invalid("name", "the name is too long"));
@@ -167,6 +167,7 @@ fn write(context: &Context, access: crate::authz::ZoneAccess, operation: RecordO
         actor: ActorRecord::from(&context.caller.actor),
         request: context.request.clone(),
         operations: vec![operation],
+        grouping: Grouping::Single,
         dry_run,
     }
 }

@@ -7,7 +7,8 @@ use crate::authz::{Denied, Permission, TenantAccess, Visibility, ZoneAccess, Zon
 use crate::dns::{TTL_MAX, ZoneName};
 use crate::ids::{ValidationId, ZoneId};
 use crate::storage::validations::{self, ValidationRow};
-use crate::storage::zones::{self, NewZone, ZoneCursor, ZoneFilter, ZoneRow};
+use crate::storage::zone_lists::{self, Found, Start, ZoneCursor, ZoneFilter};
+use crate::storage::zones::{self, NewZone, ZoneRow};
 use crate::storage::{audit as audit_log, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
@@ -119,9 +120,9 @@ pub async fn list(
     if visibility.zones().is_some_and(<[ZoneId]>::is_empty) {
         return Err(Denied::Missing(Permission::DomainsRead).into());
     }
-    let found = zones::list(&services.db, &visibility, filter, after.as_ref(), page.offset(), page.page_size);
-    let (rows, more) = within(found).await?;
-    let total = within(zones::count(&services.db, &visibility, filter)).await?;
+    let start = after.as_ref().map_or(Start::Offset(page.offset()), Start::After);
+    let found = zone_lists::page(&services.db, &visibility, filter, start, page.page_size);
+    let Found { rows, total, more } = within(found).await?;
     let next = rows.last().filter(|_| more).map(|row| ZoneCursor { name: row.name.as_str().to_owned(), id: row.id });
     Ok(ZonePage { rows, total, next })
 }

@@ -19,6 +19,7 @@ pub mod staged;
 #[cfg(all(test, feature = "dev"))]
 pub mod testing;
 pub mod validations;
+pub mod zone_lists;
 pub mod zones;
 
 use std::str::FromStr;

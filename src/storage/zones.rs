@@ -1,4 +1,4 @@
-//! Zones and their counters.
+//! Zones and their counters, one at a time; lists are in [`super::zone_lists`].
 
 use serde_json::Value;
 use sqlx::mysql::MySqlRow;
@@ -54,7 +54,7 @@ impl ZoneRow {
     }
 }
 
-const COLUMNS: &str = "z.id, z.tenant_id, z.name, z.domain_type, z.status, z.default_ttl, z.description, z.settings, \
+pub(super) const COLUMNS: &str = "z.id, z.tenant_id, z.name, z.domain_type, z.status, z.default_ttl, z.description, z.settings, \
     z.cidr, z.dnssec_enabled, z.revision, z.serial, z.last_change, z.record_count, z.born, z.created_at, z.updated_at";
 
 impl FromRow<'_, MySqlRow> for ZoneRow {
@@ -99,88 +99,9 @@ pub struct NewZone {
     pub now: OffsetDateTime,
 }
 
-/// What a list of zones is narrowed by.
-#[derive(Clone, Debug, Default)]
-pub struct ZoneFilter {
-    pub status: Option<ZoneStatus>,
-    pub zone_type: Option<ZoneType>,
-    pub dnssec_enabled: Option<bool>,
-    pub search: Option<String>,
-    pub include_deleted: bool,
-}
-
-/// Where a list goes on.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct ZoneCursor {
-    pub name: String,
-    pub id: ZoneId,
-}
-
 pub async fn find(db: &Db, visibility: &Visibility, id: ZoneId) -> Result<Option<ZoneRow>> {
     let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM zones z WHERE z.id = "));
     query.push_bind(id.0);
-    narrow(&mut query, visibility);
-    Ok(query.build_query_as().fetch_optional(db.pool()).await?)
-}
-
-/// A page by name, and whether there is more behind it.
-pub async fn list(
-    db: &Db,
-    visibility: &Visibility,
-    filter: &ZoneFilter,
-    after: Option<&ZoneCursor>,
-    offset: u64,
-    limit: u32,
-) -> Result<(Vec<ZoneRow>, bool)> {
-    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM zones z WHERE TRUE"));
-    narrow(&mut query, visibility);
-    apply_filter(&mut query, filter);
-    if let Some(ZoneCursor { name, id }) = after {
-        // written so that the index is a range: a comparison of rows would read from its beginning
-        query.push(" AND z.name >= ").push_bind(name).push(" AND (z.name > ").push_bind(name);
-        query.push(" OR z.id > ").push_bind(id.0).push(")");
-    }
-    query.push(" ORDER BY z.name, z.id LIMIT ").push_bind(limit + 1);
-    if after.is_none() {
-        query.push(" OFFSET ").push_bind(offset);
-    }
-    let mut rows: Vec<ZoneRow> = query.build_query_as().fetch_all(db.pool()).await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    Ok((rows, more))
-}
-
-/// How many zones a list has: from the counters, or counted where a search or single zones narrow it.
-pub async fn count(db: &Db, visibility: &Visibility, filter: &ZoneFilter) -> Result<u64> {
-    if filter.search.is_some() || visibility.zones().is_some() {
-        let mut query = QueryBuilder::new("SELECT COUNT(*) FROM zones z WHERE TRUE");
-        narrow(&mut query, visibility);
-        apply_filter(&mut query, filter);
-        let count: i64 = query.build_query_scalar().fetch_one(db.pool()).await?;
-        return Ok(u64::try_from(count).unwrap_or_default());
-    }
-    let mut query = QueryBuilder::new("SELECT CAST(COALESCE(SUM(zones), 0) AS SIGNED) FROM zone_counters WHERE TRUE");
-    if let Some(tenant) = visibility.tenant() {
-        query.push(" AND tenant_id = ").push_bind(tenant.0);
-    }
-    let ZoneFilter { status, zone_type, dnssec_enabled, search: _, include_deleted } = filter;
-    if let Some(status) = status {
-        query.push(" AND status = ").push_bind(status.as_str());
-    }
-    if let Some(zone_type) = zone_type {
-        query.push(" AND domain_type = ").push_bind(zone_type.as_str());
-    }
-    if let Some(enabled) = dnssec_enabled {
-        query.push(" AND dnssec_enabled = ").push_bind(*enabled);
-    }
-    if !include_deleted {
-        query.push(" AND status <> 'deleted'");
-    }
-    let count: i64 = query.build_query_scalar().fetch_one(db.pool()).await?;
-    Ok(u64::try_from(count).unwrap_or_default())
-}
-
-fn narrow(query: &mut QueryBuilder<MySql>, visibility: &Visibility) {
     if let Some(tenant) = visibility.tenant() {
         query.push(" AND z.tenant_id = ").push_bind(tenant.0);
     }
@@ -191,33 +112,7 @@ fn narrow(query: &mut QueryBuilder<MySql>, visibility: &Visibility) {
         }
         query.push(")");
     }
-}
-
-fn apply_filter(query: &mut QueryBuilder<MySql>, filter: &ZoneFilter) {
-    let ZoneFilter { status, zone_type, dnssec_enabled, search, include_deleted } = filter;
-    if let Some(status) = status {
-        query.push(" AND z.status = ").push_bind(status.as_str());
-    }
-    if let Some(zone_type) = zone_type {
-        query.push(" AND z.domain_type = ").push_bind(zone_type.as_str());
-    }
-    if let Some(enabled) = dnssec_enabled {
-        query.push(" AND z.dnssec_enabled = ").push_bind(*enabled);
-    }
-    if !include_deleted {
-        query.push(" AND z.status <> 'deleted'");
-    }
-    if let Some(search) = search {
-        // names are ASCII: anything else is in none of them, and would not compare with the column
-        let pattern = if search.is_ascii() { like_pattern(&search.to_ascii_lowercase()) } else { "\u{1}".to_owned() };
-        query.push(" AND z.name LIKE ").push_bind(pattern);
-    }
-}
-
-/// `%text%` with the text's own wildcards escaped.
-fn like_pattern(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%{escaped}%")
+    Ok(query.build_query_as().fetch_optional(db.pool()).await?)
 }
 
 /// The zone for a writer: its row as it is now, and whether a change is under way at its name.

@@ -73,6 +73,9 @@ fn sample(document: &Value, schema: &Value) -> Value {
             let fields = required.iter().filter_map(Value::as_str);
             fields.map(|name| (name.to_owned(), sample(document, &schema["properties"][name]))).collect()
         }
+        Some("array") if schema["minItems"].as_u64().is_some_and(|least| least > 0) => {
+            json!([sample(document, &schema["items"])])
+        }
         Some("array") => json!([]),
         Some("boolean") => json!(false),
         Some("integer" | "number") => json!(1),

@@ -9,6 +9,7 @@
 mod support;
 
 mod audit;
+mod bulk;
 mod crash;
 mod domains;
 mod errors;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     }
     let trials: Trials = [
         ("audit", audit::tests()),
+        ("bulk", bulk::tests()),
         ("crash", crash::tests()),
         ("domains", domains::tests()),
         ("errors", errors::tests()),

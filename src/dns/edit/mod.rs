@@ -1,18 +1,24 @@
-//! Editing a zone: a group of operations is applied as one, or not at all.
+//! Editing a zone: a group of operations is applied as one or not at all, or all of them that can be.
 //!
 //! Each operation is checked by itself (its name, type, content, TTL, duplicates) in order; what must hold between
 //! RRsets is checked once, on the state after the whole group, so that the order of operations does not matter there.
 //! The work is in proportion to the neighbourhood that is touched, but for one pass over the zone when a CNAME comes.
+//! Only where a group breaks what must hold between RRsets are its operations tried one after the other, to say which
+//! of them it is.
 
 mod cuts;
+mod neighbours;
 mod rules;
 mod session;
+
+use std::collections::BTreeMap;
 
 use super::error::{FieldError, Warning};
 use super::owner_name::OwnerName;
 use super::record_type::RecordType;
 use super::rrset::{RecordRef, RrsetChange};
 use super::zone_content::ZoneContent;
+use neighbours::NamedHosts;
 use session::Session;
 
 /// What the API says of every clash with what stands in the zone.
@@ -68,6 +74,28 @@ pub struct GroupOutcome {
     pub changes: Vec<RrsetChange>,
 }
 
+/// What a group did that leaves out what cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialOutcome {
+    /// One for each operation, in their order.
+    pub operations: Vec<Result<OperationOutcome, OperationError>>,
+    /// The net effect: one for each RRset that is not as it was, sorted.
+    pub changes: Vec<RrsetChange>,
+}
+
+impl From<GroupOutcome> for PartialOutcome {
+    fn from(outcome: GroupOutcome) -> Self {
+        let GroupOutcome { operations, changes } = outcome;
+        Self { operations: operations.into_iter().map(Ok).collect(), changes }
+    }
+}
+
+/// The operations of a group that cannot be, by their position.
+pub type Refused = BTreeMap<usize, OperationError>;
+
+/// How often the operations are tried one after the other: what one needs may come behind it.
+const ROUNDS_MAX: usize = 3;
+
 /// Why an operation cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OperationError {
@@ -86,19 +114,104 @@ impl ZoneContent {
     /// Applies all operations or none.
     ///
     /// # Errors
-    /// The position of an operation that cannot be, and why; the content is then as before. Where two operations of
-    /// the group exclude each other, it is the later one.
-    pub fn apply(
+    /// Every operation that cannot be, never none; the content is then as before. They are those that
+    /// [`Self::apply_each`] would leave out.
+    pub fn apply(&mut self, operations: &[Operation], context: &EditContext) -> Result<GroupOutcome, Refused> {
+        match self.attempt(operations, Refused::new(), context) {
+            Ok((outcomes, changes, refused)) if refused.is_empty() => {
+                Ok(GroupOutcome { operations: outcomes.into_iter().flatten().collect(), changes })
+            }
+            Ok((_, changes, refused)) => {
+                self.undo(&changes);
+                Err(refused)
+            }
+            Err(refused) if operations.len() == 1 => Err(refused),
+            Err(refused) => {
+                let mut scratch = self.clone();
+                let (_, _, refused) = scratch.apply_but(refused, operations, context);
+                Err(refused)
+            }
+        }
+    }
+
+    /// Applies the operations that can be. Where two exclude each other, the earlier one stays.
+    ///
+    /// What is left in is a group like any other: the same as if the rest had never been asked for. That is what the
+    /// operations do one after the other, but for one that needs a later one, as glue does its NS and a wildcard alias
+    /// its target: it is left in where the group as a whole can be, and mostly where not.
+    pub fn apply_each(&mut self, operations: &[Operation], context: &EditContext) -> PartialOutcome {
+        let (outcomes, changes, mut refused) = match self.attempt(operations, Refused::new(), context) {
+            Ok(done) => done,
+            Err(refused) => self.apply_but(refused, operations, context),
+        };
+        let operations = outcomes.into_iter().enumerate().map(|(index, outcome)| match outcome {
+            Some(outcome) => Ok(outcome),
+            None => Err(refused.remove(&index).unwrap_or(OperationError::NotFound)),
+        });
+        PartialOutcome { operations: operations.collect(), changes }
+    }
+
+    /// The group without those that are refused already or at fault by themselves.
+    ///
+    /// # Errors
+    /// What remains breaks what must hold between RRsets: the one to blame is added. The content is as before.
+    fn attempt(
         &mut self,
         operations: &[Operation],
+        mut refused: Refused,
         context: &EditContext,
-    ) -> Result<GroupOutcome, (usize, OperationError)> {
+    ) -> Result<Attempt, Refused> {
         let mut session = Session::new(self, *context);
-        let outcome = session.run(operations);
-        if outcome.is_err() {
+        let mut outcomes = session.take(operations, &mut refused);
+        if let Err((index, error)) = session.check_all() {
             session.roll_back();
+            refused.insert(index, error);
+            return Err(refused);
         }
-        outcome
+        let changes = session.finish(&mut outcomes);
+        Ok((outcomes, changes, refused))
+    }
+
+    /// After a failed attempt: finds out who is to blame, and applies the rest.
+    fn apply_but(&mut self, blamed: Refused, operations: &[Operation], context: &EditContext) -> Attempt {
+        let mut refused = self.refused_one_by_one(operations, context);
+        if refused.is_empty() {
+            refused = blamed;
+        }
+        loop {
+            // accepted one after the other, they are accepted together: a repetition is not to be expected, and ends
+            match self.attempt(operations, refused, context) {
+                Ok(done) => return done,
+                Err(more) => refused = more,
+            }
+        }
+    }
+
+    /// Who is refused when the operations come one after the other; they are tried again while that helps.
+    fn refused_one_by_one(&self, operations: &[Operation], context: &EditContext) -> Refused {
+        let mut content = self.clone();
+        let mut hosts = NamedHosts::of(self);
+        let mut refused = Refused::new();
+        let mut open: Vec<usize> = (0..operations.len()).collect();
+        for _ in 0..ROUNDS_MAX {
+            let tried = open.len();
+            open.retain(|index| {
+                refused.remove(index);
+                let mut session = Session::new(&mut content, *context);
+                let Some(outcome) = session.take_one(*index, &operations[*index], &mut refused) else { return false };
+                if let Err((_, error)) = session.check(&hosts) {
+                    session.roll_back();
+                    refused.insert(*index, error);
+                    return true;
+                }
+                outcome.after.iter().filter(|state| !state.disabled).for_each(|state| hosts.add(&state.reference));
+                false
+            });
+            if open.is_empty() || open.len() == tried {
+                break;
+            }
+        }
+        refused
     }
 
     /// Puts back what stood there before the changes.
@@ -108,6 +221,9 @@ impl ZoneContent {
         }
     }
 }
+
+/// What each operation did, the net effect, and who was refused.
+type Attempt = (Vec<Option<OperationOutcome>>, Vec<RrsetChange>, Refused);
 
 #[cfg(test)]
 mod tests;

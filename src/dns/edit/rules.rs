@@ -3,8 +3,9 @@
 //!
 //! Records that stood there before are never blamed: a zone that came with faults can still be edited around them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::neighbours::NamedHosts;
 use super::session::conflict;
 use super::{EditContext, OperationError, cuts};
 use crate::dns::error::FieldError;
@@ -43,10 +44,10 @@ pub(super) struct Introduced {
 pub(super) fn check_introduced(
     content: &ZoneContent,
     introduced: &[Introduced],
+    hosts: &NamedHosts,
 ) -> Result<(), (usize, OperationError)> {
-    let pointed_at = hosts_named_by_others(content, introduced);
     for record in introduced {
-        check_one(content, record, &pointed_at).map_err(|error| (record.operation, error))?;
+        check_one(content, record, hosts).map_err(|error| (record.operation, error))?;
     }
     Ok(())
 }
@@ -83,24 +84,15 @@ pub(super) fn references<'a>(key: &'a RrsetKey, rrset: &'a Rrset) -> impl Iterat
     rrset.records.iter().map(|record| RecordRef { key: key.clone(), content: record.content.clone() })
 }
 
-fn check_one(
-    content: &ZoneContent,
-    record: &Introduced,
-    pointed_at: &BTreeMap<&OwnerName, Vec<RecordRef>>,
-) -> Result<(), OperationError> {
+fn check_one(content: &ZoneContent, record: &Introduced, hosts: &NamedHosts) -> Result<(), OperationError> {
     check_values(content, record)?;
     check_alone_at_name(content, record)?;
     if !record.enabled {
         return Ok(());
     }
-    cuts::check(content, record)?;
+    cuts::check(content, record, hosts)?;
     check_target(content, record)?;
-    match pointed_at.get(&record.reference.key.name) {
-        Some(conflicts) if record.reference.key.record_type == RecordType::Cname => {
-            Err(conflict("name", conflicts.clone()))
-        }
-        _ => Ok(()),
-    }
+    check_not_named_as_host(content, record, hosts)
 }
 
 /// One value only, or a value that tolerates no other: CNAME, `MX 0 .`. PowerDNS counts disabled CNAMEs, too.
@@ -178,36 +170,18 @@ fn check_chain(content: &ZoneContent, first: &str) -> Result<(), OperationError>
     Ok(())
 }
 
-/// For each name that becomes a CNAME: the records that name it as a host. One pass over the zone for all of them.
-fn hosts_named_by_others<'a>(
+/// A name that becomes a CNAME must not be one that others name as a host (RFC 2181 section 10.3).
+fn check_not_named_as_host(
     content: &ZoneContent,
-    introduced: &'a [Introduced],
-) -> BTreeMap<&'a OwnerName, Vec<RecordRef>> {
-    let aliases: BTreeMap<&str, &OwnerName> = introduced
-        .iter()
-        .filter(|record| record.enabled && record.newly_served && record.reference.key.record_type == RecordType::Cname)
-        .map(|record| (record.reference.key.name.as_str(), &record.reference.key.name))
-        .collect();
-    let mut found: BTreeMap<&OwnerName, Vec<RecordRef>> = BTreeMap::new();
-    if aliases.is_empty() {
-        return found;
+    record: &Introduced,
+    hosts: &NamedHosts,
+) -> Result<(), OperationError> {
+    let key = &record.reference.key;
+    if key.record_type != RecordType::Cname || !record.newly_served {
+        return Ok(());
     }
-    for (key, rrset) in content.iter() {
-        let Some(definition) = key.record_type.definition() else { continue };
-        for record in rrset.enabled() {
-            let Some(target) = definition.target(&record.content) else { break };
-            if target.role != TargetRole::Host {
-                break;
-            }
-            if let Some(name) = aliases.get(target.name) {
-                let conflicts = found.entry(name).or_default();
-                if conflicts.len() < CONFLICTS_MAX {
-                    conflicts.push(RecordRef { key: key.clone(), content: record.content.clone() });
-                }
-            }
-        }
-    }
-    found
+    let conflicts: Vec<RecordRef> = hosts.naming(content, &key.name).take(CONFLICTS_MAX).collect();
+    if conflicts.is_empty() { Ok(()) } else { Err(conflict("name", conflicts)) }
 }
 
 /// The whole RRset must fit into one message, and a signature with it.

@@ -1,10 +1,11 @@
-//! One group on its way: the operations one by one, the memory of what stood there, and the outcome.
+//! One group on its way: its operations in order, the memory of what stood there, and the outcome.
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::neighbours::NamedHosts;
 use super::rules::{self, Introduced};
 use super::{
-    CONFLICT_MESSAGE, EditContext, GroupOutcome, Operation, OperationError, OperationOutcome, RecordState, TTL_MAX,
+    CONFLICT_MESSAGE, EditContext, Operation, OperationError, OperationOutcome, RecordState, Refused, TTL_MAX,
 };
 use crate::dns::error::{FieldError, Warning};
 use crate::dns::owner_name::OwnerName;
@@ -33,21 +34,44 @@ impl<'a> Session<'a> {
         Self { content, context, originals: BTreeMap::new(), last_touch: HashMap::new(), made_by: HashMap::new() }
     }
 
-    pub(super) fn run(&mut self, operations: &[Operation]) -> Result<GroupOutcome, (usize, OperationError)> {
+    /// Applies all but those that are refused already. Those at fault by themselves join them and change nothing.
+    pub(super) fn take(&mut self, operations: &[Operation], refused: &mut Refused) -> Vec<Option<OperationOutcome>> {
         let mut outcomes = Vec::with_capacity(operations.len());
         for (index, operation) in operations.iter().enumerate() {
-            let outcome = self.apply_one(operation).map_err(|error| (index, error))?;
-            self.remember(index, &outcome);
+            let outcome = if refused.contains_key(&index) { None } else { self.take_one(index, operation, refused) };
             outcomes.push(outcome);
         }
-        self.check()?;
-        let changes = self.changes();
-        for change in &changes {
-            if let Some(index) = self.last_touch.get(&change.key) {
-                outcomes[*index].warnings.extend(self.warnings_of(change));
+        outcomes
+    }
+
+    pub(super) fn take_one(
+        &mut self,
+        index: usize,
+        operation: &Operation,
+        refused: &mut Refused,
+    ) -> Option<OperationOutcome> {
+        match self.apply_one(operation) {
+            Ok(outcome) => {
+                self.remember(index, &outcome);
+                Some(outcome)
+            }
+            Err(error) => {
+                refused.insert(index, error);
+                None
             }
         }
-        Ok(GroupOutcome { operations: outcomes, changes })
+    }
+
+    /// The net effect; what is to be said of an RRset as a whole is said with the last operation on it.
+    pub(super) fn finish(&self, outcomes: &mut [Option<OperationOutcome>]) -> Vec<RrsetChange> {
+        let changes = self.changes();
+        for change in &changes {
+            let last = self.last_touch.get(&change.key).and_then(|index| outcomes.get_mut(*index));
+            if let Some(Some(outcome)) = last {
+                outcome.warnings.extend(self.warnings_of(change));
+            }
+        }
+        changes
     }
 
     pub(super) fn roll_back(self) {
@@ -200,7 +224,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn check(&self) -> Result<(), (usize, OperationError)> {
+    /// [`Self::check`] with the hosts that are named now.
+    pub(super) fn check_all(&self) -> Result<(), (usize, OperationError)> {
+        self.check(&NamedHosts::of(self.content))
+    }
+
+    /// What must hold between records, as they stand now.
+    ///
+    /// # Errors
+    /// An operation that breaks it: of two that exclude each other the later one.
+    pub(super) fn check(&self, hosts: &NamedHosts) -> Result<(), (usize, OperationError)> {
         let mut introduced = Vec::new();
         for (key, original) in &self.originals {
             let Some(rrset) = self.content.get(key) else { continue };
@@ -217,7 +250,7 @@ impl<'a> Session<'a> {
         }
         // The latest first: of two that exclude each other it is the one to blame.
         introduced.sort_by_key(|introduced| std::cmp::Reverse(introduced.operation));
-        rules::check_introduced(self.content, &introduced)?;
+        rules::check_introduced(self.content, &introduced, hosts)?;
         for (key, original) in &self.originals {
             let index = self.last_touch.get(key).copied().unwrap_or_default();
             rules::check_rrset(self.content, key, original.as_ref(), &self.context).map_err(|error| (index, error))?;

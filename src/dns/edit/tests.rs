@@ -73,9 +73,9 @@ fn verdict(zone: &[&str], operations: &[Operation], context: EditContext) -> Str
             assert_eq!(content, before);
             "ok".to_owned()
         }
-        Err((index, error)) => {
+        Err(refused) => {
             assert_eq!(content, before, "a refused group leaves nothing behind");
-            match error {
+            let verdicts = refused.into_iter().map(|(index, error)| match error {
                 OperationError::Invalid(error) => format!("{index} invalid {}", error.field),
                 OperationError::NotFound => format!("{index} not found"),
                 OperationError::Conflict { message, field, conflicts } => {
@@ -84,7 +84,8 @@ fn verdict(zone: &[&str], operations: &[Operation], context: EditContext) -> Str
                     let conflicts: Vec<&str> = conflicts.iter().map(|conflict| conflict.content.as_str()).collect();
                     format!("{index} conflict {field}: {}", conflicts.join(", "))
                 }
-            }
+            });
+            verdicts.collect::<Vec<_>>().join("; ")
         }
     }
 }
@@ -115,6 +116,58 @@ fn the_order_inside_a_group_does_not_matter() {
     let zone = ["www A 192.0.2.1"];
     assert_verdict(&zone, &[delete("www A 192.0.2.1"), add("www CNAME a.test.")], "ok");
     assert_verdict(&zone, &[add("www CNAME a.test."), delete("www A 192.0.2.1")], "ok");
+}
+
+#[test]
+fn every_operation_that_cannot_be_is_told_and_no_other() {
+    let group = [
+        add("a A 192.0.2.1"),
+        add("b A bogus"),
+        add("taken CNAME x.test."),
+        add("a A 192.0.2.1"),
+        add("www CNAME x.test."),
+        add("www TXT late"),
+        add("c MX 10 a.example.com."),
+        delete("nothing A 192.0.2.9"),
+        add("a CNAME x.test."),
+    ];
+    assert_verdict(
+        &["taken A 192.0.2.7"],
+        &group,
+        "1 invalid content; 2 conflict content: 192.0.2.7; 3 conflict content: 192.0.2.1; \
+         5 conflict content: x.test.; 7 not found; 8 conflict content: 192.0.2.1",
+    );
+    let mut content = zone_with(&["taken A 192.0.2.7"]);
+    let outcome = content.apply_each(&group, &LIVE);
+    let left_in: Vec<usize> = (0..group.len()).filter(|index| outcome.operations[*index].is_ok()).collect();
+    assert_eq!(left_in, [0, 4, 6]);
+    assert_eq!(outcome.changes.len(), 3);
+}
+
+#[test]
+fn what_needs_a_later_one_is_not_refused_for_what_a_third_does_wrong() {
+    let glue = [add("ns1.sub A 192.0.2.1"), add("sub NS ns1.sub.example.com."), add("sub NS ns2.sub.example.com.")];
+    let zone = ["sub NS ns.test.", "taken A 192.0.2.7"];
+    assert_verdict(&zone, &glue, "ok");
+    let group: Vec<Operation> = [add("taken CNAME x.test.")].into_iter().chain(glue).collect();
+    assert_verdict(&zone, &group, "0 conflict content: 192.0.2.7");
+}
+
+#[test]
+fn the_first_of_two_that_exclude_each_other_stays() {
+    for (first, second) in [
+        ("www A 192.0.2.1", "www CNAME a.test."),
+        ("www CNAME a.test.", "www A 192.0.2.1"),
+        ("mail MX 10 host.example.com.", "host CNAME a.test."),
+        ("host CNAME a.test.", "mail MX 10 host.example.com."),
+        ("one CNAME two.example.com.", "two CNAME one.example.com."),
+        ("sub NS ns.test.", "www.sub TXT hidden"),
+        ("www.sub TXT hidden", "sub NS ns.test."),
+    ] {
+        let outcome = zone_with(&[]).apply_each(&[add(first), add(second)], &LIVE);
+        let done: Vec<bool> = outcome.operations.iter().map(Result::is_ok).collect();
+        assert_eq!(done, [true, false], "{first}, {second}");
+    }
 }
 
 #[test]
@@ -215,7 +268,7 @@ fn a_pending_zone_has_no_platform_records_yet() {
     let pending = EditContext { pending: true, ..LIVE };
     let mut content = ZoneContent::new(zone());
     let soa = content.apply(&[add(&format!("@ SOA {SOA}"))], &pending).expect_err("made by the platform");
-    assert!(matches!(soa.1, OperationError::Invalid(error) if error.field == "type"));
+    assert!(matches!(&soa[&0], OperationError::Invalid(error) if error.field == "type"));
     content.apply(&[add("@ NS ns.other.test.")], &pending).expect("accepted");
     content.apply(&[delete("@ NS ns.other.test.")], &pending).expect("accepted");
 }
@@ -312,8 +365,10 @@ fn the_ttl_is_the_rrsets() {
 #[test]
 fn an_rrset_fits_into_a_message_with_its_signature() {
     let addresses: Vec<Operation> = (0..4_096).map(|n| add(&format!("a A 10.0.{}.{}", n / 256, n % 256))).collect();
-    assert_verdict(&[], &addresses[..4_000], "ok");
-    assert_verdict(&[], &addresses, "4095 invalid content");
+    let mut content = zone_with(&[]);
+    content.apply(&addresses[..4_058], &LIVE).expect("just fits");
+    let refused = content.apply(&addresses[4_058..4_059], &LIVE).expect_err("one too many");
+    assert!(matches!(&refused[&0], OperationError::Invalid(error) if error.field == "content"));
     let text = format!("t TXT {}", "a".repeat(63_000));
     assert_verdict(&[], &[add(&text)], "ok");
     assert_verdict(&[], &[add(&text), add(&format!("{text}b"))], "1 invalid content");

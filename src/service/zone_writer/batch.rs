@@ -208,7 +208,7 @@ impl<'a> Batch<'a> {
         let mut answers = Vec::new();
         for waiting in std::mem::take(&mut self.requests) {
             let write = &waiting.write;
-            match deciding.decide(&write.actor, &write.request, &write.operations, write.dry_run) {
+            match deciding.decide(write) {
                 Decision::Answered(answer) => answers.push((waiting, answer)),
                 Decision::Accepted(one) => {
                     answers.push((waiting, Ok(one.outcome.clone())));

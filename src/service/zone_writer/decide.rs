@@ -1,11 +1,13 @@
-//! Deciding a batch, purely: each request against the state that the ones before it leave, all or nothing by request.
+//! Deciding a batch, purely: each request against the state that the ones before it leave, as one change or none.
+
+use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::dns::{
-    EditContext, FieldError, GroupOutcome, Operation, OperationError, OperationOutcome, RecordRef, RecordState,
-    RecordType, RrsetChange, Warning, ZoneContent,
+    EditContext, FieldError, Operation, OperationError, OperationOutcome, PartialOutcome, RecordRef, RecordState,
+    RecordType, Refused, RrsetChange, Warning, ZoneContent,
 };
 use crate::ids::{ChangeId, RecordId};
 use crate::storage::audit::AuditEntry;
@@ -14,10 +16,14 @@ use crate::storage::zones::ZoneRow;
 use crate::tenancy::ZoneStatus;
 
 use super::super::audit::{self, Resource};
-use super::super::context::{ActorRecord, RequestInfo};
-use super::super::{Error, Result};
+use super::super::zones::zone_resource;
+use super::super::{Error, Refusal, Result};
+use super::ZoneWrite;
 use super::ids::IdBook;
 use super::payload::Entry;
+
+/// Records that the refusals of one request name as their conflicts, in all; a delegation alone may hide a hundred.
+const CONFLICTS_NAMED_MAX: usize = 1_000;
 
 /// One operation on a record, as a door of the product asks for it.
 #[derive(Clone, Debug)]
@@ -25,6 +31,17 @@ pub enum RecordOperation {
     Add { name: crate::dns::OwnerName, record_type: RecordType, content: String, ttl: Option<u32>, disabled: bool },
     Update { id: RecordId, content: Option<String>, ttl: Option<u32>, disabled: Option<bool> },
     Delete { id: RecordId },
+}
+
+/// How the operations of a request belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// One operation: its failure is the request's, and a record has its audit entry.
+    Single,
+    /// All or none, and every failure is told. The zone has one audit entry, for this action.
+    Together(&'static str),
+    /// All that can be. The zone has one audit entry, for this action.
+    EachAlone(&'static str),
 }
 
 /// A record with its id and times.
@@ -49,7 +66,10 @@ pub struct RecordOutcome {
 /// What became of a request.
 #[derive(Clone, Debug)]
 pub struct WriteOutcome {
+    /// Of those that were done, in their order.
     pub operations: Vec<RecordOutcome>,
+    /// Those left out of [`Grouping::EachAlone`], in their order.
+    pub refused: Vec<Refusal>,
     /// None: nothing changed, or only asked.
     pub change: Option<ChangeId>,
 }
@@ -77,15 +97,10 @@ pub struct Deciding<'a> {
 }
 
 impl Deciding<'_> {
-    /// Decides one request. `only_asked`: nothing of it stays.
-    pub fn decide(
-        &mut self,
-        actor: &ActorRecord,
-        request: &RequestInfo,
-        operations: &[RecordOperation],
-        only_asked: bool,
-    ) -> Decision {
-        let compiled: Result<Vec<Operation>> = operations.iter().map(|operation| self.compile(operation)).collect();
+    /// Decides one request. Of one that only asks nothing stays.
+    pub fn decide(&mut self, write: &ZoneWrite) -> Decision {
+        let compiled: Result<Vec<Operation>> =
+            write.operations.iter().map(|operation| self.compile(operation)).collect();
         let compiled = match compiled {
             Ok(compiled) => compiled,
             Err(error) => return Decision::Answered(Err(error)),
@@ -95,47 +110,64 @@ impl Deciding<'_> {
             signed: self.row.dnssec_enabled,
             pending: self.row.status == ZoneStatus::PendingValidation,
         };
-        let GroupOutcome { operations: outcomes, changes } = match self.content.apply(&compiled, &context) {
-            Ok(outcome) => outcome,
-            Err((_, error)) => return Decision::Answered(Err(self.refusal(error))),
+        let PartialOutcome { operations: outcomes, changes } = match write.grouping {
+            Grouping::EachAlone(_) => self.content.apply_each(&compiled, &context),
+            Grouping::Single | Grouping::Together(_) => match self.content.apply(&compiled, &context) {
+                Ok(outcome) => outcome.into(),
+                Err(refused) => return Decision::Answered(Err(self.refusal_of_group(write, refused))),
+            },
         };
-        if only_asked || changes.is_empty() {
-            let outcomes = self.views_of_asked(operations, outcomes);
-            self.content.undo(&changes);
-            return Decision::Answered(Ok(WriteOutcome { operations: outcomes, change: None }));
+        let (mut done, mut refused) = (Vec::new(), Refused::new());
+        for (index, (operation, outcome)) in write.operations.iter().zip(outcomes).enumerate() {
+            match outcome {
+                Ok(outcome) => done.push((operation, self.as_left(outcome))),
+                Err(error) => drop(refused.insert(index, error)),
+            }
         }
-        Decision::Accepted(Box::new(self.accept(actor, request, operations, outcomes, changes)))
+        if write.dry_run || changes.is_empty() {
+            let operations = self.views_of_asked(done);
+            self.content.undo(&changes);
+            let refused = self.refusals(refused, &operations);
+            return Decision::Answered(Ok(WriteOutcome { operations, refused, change: None }));
+        }
+        Decision::Accepted(Box::new(self.accept(write, done, refused, changes)))
     }
 
     fn accept(
         &mut self,
-        actor: &ActorRecord,
-        request: &RequestInfo,
-        operations: &[RecordOperation],
-        outcomes: Vec<OperationOutcome>,
+        write: &ZoneWrite,
+        done: Vec<(&RecordOperation, OperationOutcome)>,
+        refused: Refused,
         changes: Vec<RrsetChange>,
     ) -> Accepted {
-        let mut audit = Vec::new();
-        let mut views = Vec::new();
-        for (operation, outcome) in operations.iter().zip(outcomes) {
-            let OperationOutcome { before, after, warnings } = outcome;
+        let mut operations = Vec::with_capacity(done.len());
+        for (operation, OperationOutcome { before, after, warnings }) in done {
             let before = before.map(|state| self.view(state));
             let after = after.map(|state| self.view_after(operation, before.as_ref(), state));
             if let (Some(gone), None) = (&before, &after) {
                 self.ids.remove(gone.id);
             }
-            if before != after {
-                audit.push(self.audit_entry(actor, request, before.as_ref(), after.as_ref()));
-            }
-            views.push(RecordOutcome { before, after, warnings });
+            operations.push(RecordOutcome { before, after, warnings });
         }
+        let audit = self.audit_entries(write, &operations);
+        let refused = self.refusals(refused, &operations);
         self.ids.follow(&changes);
         let change = ChangeId::new();
         Accepted {
-            entry: Entry { change, actor: actor.clone(), request: request.clone(), changes },
+            entry: Entry { change, actor: write.actor.clone(), request: write.request.clone(), changes },
             audit,
-            outcome: WriteOutcome { operations: views, change: Some(change) },
+            outcome: WriteOutcome { operations, refused, change: Some(change) },
         }
+    }
+
+    /// With the TTL as the whole group leaves it: a later operation may have given its RRset another one.
+    fn as_left(&self, mut outcome: OperationOutcome) -> OperationOutcome {
+        if let Some(after) = &mut outcome.after
+            && let Some(rrset) = self.content.get(&after.reference.key)
+        {
+            after.ttl = rrset.ttl;
+        }
+        outcome
     }
 
     fn compile(&self, operation: &RecordOperation) -> Result<Operation> {
@@ -155,14 +187,42 @@ impl Deciding<'_> {
         })
     }
 
-    fn refusal(&self, error: OperationError) -> Error {
+    /// A request that is done as a whole or not at all. Of several failures none names its conflicts.
+    fn refusal_of_group(&self, write: &ZoneWrite, refused: Refused) -> Error {
+        let message = format!("{} of {} operations cannot be", refused.len(), write.operations.len());
+        let mut refused = refused.into_iter();
+        if write.grouping == Grouping::Single
+            && let Some((_, error)) = refused.next()
+        {
+            return self.refusal(error, |record| Some(self.ids.id_of(&record.digest()).0));
+        }
+        let errors = refused.map(|(index, error)| Refusal { index, error: self.refusal(error, |_| None) });
+        Error::Several { message, errors: errors.collect() }
+    }
+
+    /// What was left out, with the records that stood in its way: some of them may have come with this request.
+    fn refusals(&self, refused: Refused, done: &[RecordOutcome]) -> Vec<Refusal> {
+        if refused.is_empty() {
+            return Vec::new();
+        }
+        let made: HashMap<&RecordRef, RecordId> =
+            done.iter().flat_map(|outcome| &outcome.after).map(|view| (&view.reference, view.id)).collect();
+        let mut left = CONFLICTS_NAMED_MAX;
+        let mut name = |record: &RecordRef| {
+            left = left.checked_sub(1)?;
+            Some(made.get(record).copied().unwrap_or_else(|| self.ids.id_of(&record.digest()).0))
+        };
+        refused.into_iter().map(|(index, error)| Refusal { index, error: self.refusal(error, &mut name) }).collect()
+    }
+
+    fn refusal(&self, error: OperationError, name: impl FnMut(&RecordRef) -> Option<RecordId>) -> Error {
         match error {
             OperationError::Invalid(FieldError { field, message }) => Error::invalid(field, message),
             OperationError::Conflict { message, field, conflicts } => Error::Conflict {
                 message,
                 code: "record_conflict",
                 field: Some(field),
-                conflicts: conflicts.iter().map(|record| self.ids.id_of(&record.digest()).0).collect(),
+                conflicts: conflicts.iter().filter_map(name).collect(),
             },
             OperationError::NotFound => Error::NotFound("Record"),
         }
@@ -197,9 +257,8 @@ impl Deciding<'_> {
     }
 
     /// Views for an answer of which nothing stays.
-    fn views_of_asked(&self, operations: &[RecordOperation], outcomes: Vec<OperationOutcome>) -> Vec<RecordOutcome> {
-        let pairs = operations.iter().zip(outcomes);
-        pairs
+    fn views_of_asked(&self, done: Vec<(&RecordOperation, OperationOutcome)>) -> Vec<RecordOutcome> {
+        done.into_iter()
             .map(|(operation, OperationOutcome { before, after, warnings })| {
                 let before = before.map(|state| self.view(state));
                 let after = after.map(|state| {
@@ -222,14 +281,22 @@ impl Deciding<'_> {
             .collect()
     }
 
-    fn audit_entry(
-        &self,
-        actor: &ActorRecord,
-        request: &RequestInfo,
-        before: Option<&RecordView>,
-        after: Option<&RecordView>,
-    ) -> AuditEntry {
-        let (action, view) = match (before, after) {
+    /// One for each record that is no longer as it was, or one for all of them.
+    fn audit_entries(&self, write: &ZoneWrite, operations: &[RecordOutcome]) -> Vec<AuditEntry> {
+        let changed = operations.iter().filter(|outcome| outcome.before != outcome.after);
+        match write.grouping {
+            Grouping::Single => changed.map(|outcome| self.record_entry(write, outcome)).collect(),
+            Grouping::Together(action) | Grouping::EachAlone(action) => {
+                let (before, after): (Vec<_>, Vec<_>) =
+                    changed.map(|outcome| (outcome.before.as_ref(), outcome.after.as_ref())).unzip();
+                let values = (record_values(&before), record_values(&after));
+                vec![self.entry(write, action, zone_resource(self.row.id, &self.row.name), values)]
+            }
+        }
+    }
+
+    fn record_entry(&self, write: &ZoneWrite, outcome: &RecordOutcome) -> AuditEntry {
+        let (action, view) = match (outcome.before.as_ref(), outcome.after.as_ref()) {
             (None, view) => ("record.create", view),
             (view, None) => ("record.delete", view),
             (Some(_), view) => ("record.update", view),
@@ -239,8 +306,12 @@ impl Deciding<'_> {
             format!("{} {}", key.name.as_str(), key.record_type.as_str())
         });
         let resource = Resource { resource_type: "record", id: view.map(|view| view.id.to_string()), name };
-        let values = (record_value(before), record_value(after));
-        audit::entry(actor, request, Some(self.row.tenant), action, resource, values, self.now)
+        let values = (record_value(outcome.before.as_ref()), record_value(outcome.after.as_ref()));
+        self.entry(write, action, resource, values)
+    }
+
+    fn entry(&self, write: &ZoneWrite, action: &str, resource: Resource, values: (Value, Value)) -> AuditEntry {
+        audit::entry(&write.actor, &write.request, Some(self.row.tenant), action, resource, values, self.now)
     }
 }
 
@@ -260,6 +331,20 @@ fn record_value(view: Option<&RecordView>) -> Value {
             "disabled": disabled,
         })
     })
+}
+
+/// Records with their ids, since the entry that has them is about the zone; null where there are none.
+fn record_values(views: &[Option<&RecordView>]) -> Value {
+    let values: Vec<Value> = views
+        .iter()
+        .flatten()
+        .map(|view| {
+            let mut value = record_value(Some(view));
+            value["id"] = json!(view.id);
+            value
+        })
+        .collect();
+    if values.is_empty() { Value::Null } else { Value::Array(values) }
 }
 
 /// The net effect of a batch: one change an RRset, from before the first request to after the last.

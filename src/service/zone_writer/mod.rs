@@ -47,7 +47,7 @@ use batch::Batch;
 use queue::Queues;
 use snapshot::Snapshots;
 
-pub use decide::{RecordOperation, RecordOutcome, RecordView, WriteOutcome};
+pub use decide::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome};
 pub use reader::ZoneView;
 pub use recovery::Recovered;
 pub use transition::{Departure, GoLive};
@@ -56,6 +56,8 @@ pub use transition::{Departure, GoLive};
 const BATCH_OPERATIONS_MAX: usize = 500;
 /// Requests that may wait for one zone; more are told to come back.
 const WAITING_PER_ZONE_MAX: usize = 2_000;
+/// Operations that may wait for one zone: forty batches, longer than a client waits.
+const WAITING_OPERATIONS_MAX: usize = 40 * BATCH_OPERATIONS_MAX;
 
 /// A request to change records of one zone.
 #[derive(Clone, Debug)]
@@ -64,6 +66,7 @@ pub struct ZoneWrite {
     pub actor: ActorRecord,
     pub request: RequestInfo,
     pub operations: Vec<RecordOperation>,
+    pub grouping: Grouping,
     /// Only asked: the answer is the same, nothing is written.
     pub dry_run: bool,
 }
@@ -91,7 +94,7 @@ impl ZoneWriter {
         Self { inner: Arc::new(Inner { db, pdns, clock, nameservers, queues, snapshots, dns_address }) }
     }
 
-    /// Applies a request's operations, all or none, and answers only from what is committed.
+    /// Applies a request's operations as they are grouped, in one change, and answers only from what is committed.
     pub async fn apply(&self, write: ZoneWrite) -> Result<WriteOutcome> {
         may_write(&write.access)?;
         let zone = write.access.zone().id;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::ids::ZoneId;
 
 use super::super::{Error, Result};
-use super::{BATCH_OPERATIONS_MAX, WAITING_PER_ZONE_MAX, WriteOutcome, ZoneWrite};
+use super::{BATCH_OPERATIONS_MAX, WAITING_OPERATIONS_MAX, WAITING_PER_ZONE_MAX, WriteOutcome, ZoneWrite};
 
 /// A request that waits for its answer.
 pub struct Waiting {
@@ -29,7 +29,8 @@ impl Queues {
         let mut lines = self.lines();
         let start = !lines.contains_key(&zone);
         let line = lines.entry(zone).or_default();
-        if line.len() >= WAITING_PER_ZONE_MAX {
+        let waiting: usize = line.iter().map(|waiting| waiting.write.operations.len()).sum();
+        if line.len() >= WAITING_PER_ZONE_MAX || waiting >= WAITING_OPERATIONS_MAX {
             return Err(Error::unavailable("Too many changes wait for this zone"));
         }
         line.push_back(Waiting { write, answer: sender });

@@ -115,6 +115,7 @@ pub(super) fn addition(access: ZoneAccess, name: &str, record_type: RecordType, 
             ttl: None,
             disabled: false,
         }],
+        grouping: Grouping::Single,
         dry_run: false,
     }
 }

@@ -58,6 +58,15 @@ fn any_operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+/// Nothing that a later addition may make room for: an NS makes others glue, an address at the target ends the loop
+/// of a wildcard alias.
+fn any_addition() -> impl Strategy<Value = Operation> {
+    any_operation().prop_filter("an addition, no NS, no wildcard", |operation| match operation {
+        Operation::Add { name, record_type, .. } => *record_type != RecordType::Ns && !name.as_str().starts_with('*'),
+        Operation::Update { .. } | Operation::Delete { .. } => false,
+    })
+}
+
 /// A zone that grew by operations, whatever of them was accepted.
 fn any_zone() -> impl Strategy<Value = ZoneContent> {
     prop::collection::vec(any_operation(), 0..25).prop_map(|operations| {
@@ -104,7 +113,12 @@ proptest! {
         assert_sound(&content)?;
         let before = content.clone();
         match content.apply(&group, &LIVE) {
-            Err((index, _)) => prop_assert!(index < group.len()),
+            Err(refused) => {
+                prop_assert!(!refused.is_empty() && refused.keys().all(|index| *index < group.len()));
+                let left_out = content.clone().apply_each(&group, &LIVE).operations.into_iter().enumerate();
+                let left_out: Refused = left_out.filter_map(|(index, outcome)| Some((index, outcome.err()?))).collect();
+                prop_assert_eq!(refused, left_out);
+            }
             Ok(outcome) => {
                 assert_sound(&content)?;
                 for change in &outcome.changes {
@@ -117,6 +131,40 @@ proptest! {
             }
         }
         prop_assert_eq!(content, before);
+    }
+
+    #[test]
+    fn what_is_left_in_is_a_group_like_any_other(
+        mut content in any_zone(),
+        group in prop::collection::vec(any_operation(), 1..8),
+    ) {
+        let before = content.clone();
+        let outcome = content.apply_each(&group, &LIVE);
+        assert_sound(&content)?;
+        prop_assert_eq!(outcome.operations.len(), group.len());
+        let (left_in, outcomes): (Vec<Operation>, Vec<OperationOutcome>) =
+            group.iter().zip(&outcome.operations).filter_map(|(one, done)| Some((one.clone(), done.clone().ok()?))).unzip();
+        let mut together = before.clone();
+        let again = together.apply(&left_in, &LIVE);
+        prop_assert_eq!(again, Ok(GroupOutcome { operations: outcomes, changes: outcome.changes.clone() }));
+        prop_assert_eq!(&together, &content);
+        content.undo(&outcome.changes);
+        prop_assert_eq!(content, before);
+    }
+
+    /// Additions of which none can make room for another do the same together and one after the other.
+    #[test]
+    fn each_alone_is_one_after_the_other(
+        mut content in any_zone(),
+        group in prop::collection::vec(any_addition(), 1..10),
+    ) {
+        let mut singly = content.clone();
+        let one_by_one: Vec<bool> =
+            group.iter().map(|operation| singly.apply(std::slice::from_ref(operation), &LIVE).is_ok()).collect();
+        let outcome = content.apply_each(&group, &LIVE);
+        let each: Vec<bool> = outcome.operations.iter().map(Result::is_ok).collect();
+        prop_assert_eq!(each, one_by_one);
+        prop_assert_eq!(content, singly);
     }
 
     #[test]

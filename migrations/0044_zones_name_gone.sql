@@ -1,0 +1,2 @@
+-- zones_walk begins with the same columns
+DROP INDEX zones_name ON zones

@@ -1,0 +1,119 @@
+//! `/domains/{id}/records/bulk`: many records in one call.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::ids::ZoneId;
+use crate::service::bulk::{self, Created, NewRecords};
+use crate::service::{Error, Refusal, SchemaProblem, Services};
+
+use super::error::{ApiError, ErrorDetail};
+use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, parse_part};
+use super::records::{CreateRecord, DryRun, RecordItem, item};
+
+const RECORDS_MAX: usize = 500; // contract
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BulkCreate {
+    /// 1 to 500 of them.
+    #[schema(value_type = Vec<CreateRecord>, min_items = 1, max_items = 500)]
+    pub records: Vec<Value>,
+    /// `true`: makes those that can be made. Otherwise all are made, or none.
+    #[serde(default)]
+    pub continue_on_error: bool,
+}
+
+/// What was made, and what was not.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BulkCreated {
+    pub created: Vec<RecordItem>,
+    /// Empty, but for `continue_on_error`.
+    pub errors: Vec<BulkError>,
+    pub total_created: usize,
+    pub total_errors: usize,
+    /// `false`: only asked (`dry_run`), nothing was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<bool>,
+}
+
+/// A record that was not made.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BulkError {
+    /// Its place among `records`, from 0.
+    pub index: usize,
+    /// As it was sent.
+    pub record: Value,
+    /// As the `detail` of a failure to make it alone.
+    pub detail: ErrorDetail,
+}
+
+/// Adds up to 500 records in one change: all or none, or, with `continue_on_error`, those that can be added.
+#[utoipa::path(post, path = "/api/v1/domains/{id}/records/bulk", tag = "records", operation_id = "bulk_create",
+    params(("id" = String, Path), DryRun), request_body = BulkCreate, responses((status = 200, body = BulkCreated)))]
+pub async fn create(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+    ApiQuery(query): ApiQuery<DryRun>,
+    ApiJson(body): ApiJson<BulkCreate>,
+) -> Result<Json<BulkCreated>, ApiError> {
+    let BulkCreate { records: sent, continue_on_error } = body;
+    let wanted = wanted(&sent, continue_on_error, query.wanted())?;
+    match bulk::create(&services, &context, id, wanted).await {
+        Ok(created) => Ok(Json(answer(created, &sent, query.wanted()))),
+        Err(Error::Several { message, errors }) => {
+            Err(ApiError::several(message, errors, |index| sent.get(index).cloned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A record that does not have the documented form fails the call, or, with `continue_on_error`, itself.
+fn wanted(sent: &[Value], continue_on_error: bool, dry_run: bool) -> Result<NewRecords, ApiError> {
+    if sent.len() > RECORDS_MAX {
+        let message = format!("At most {RECORDS_MAX} records go into one call");
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_records", message));
+    }
+    if sent.is_empty() {
+        return Err(Error::schema(&["body", "records"], "must have at least one record").into());
+    }
+    let read: Vec<Result<CreateRecord, SchemaProblem>> =
+        sent.iter().enumerate().map(|(index, record)| parse_part(record, &format!("records[{index}]"))).collect();
+    let problems: Vec<SchemaProblem> = read.iter().filter_map(|record| record.as_ref().err().cloned()).collect();
+    if !continue_on_error && !problems.is_empty() {
+        return Err(Error::Schema(problems).into());
+    }
+    let records = read.into_iter().map(|record| match record {
+        Ok(record) => Ok(record.into()),
+        Err(problem) => Err(Error::Schema(vec![problem])),
+    });
+    Ok(NewRecords { records: records.collect(), continue_on_error, dry_run })
+}
+
+fn answer(created: Created, sent: &[Value], dry_run: bool) -> BulkCreated {
+    let Created { zone, records, refused } = created;
+    let created: Vec<RecordItem> =
+        records.into_iter().map(|(view, warnings)| item(&zone, view, warnings, None)).collect();
+    let errors: Vec<BulkError> = refused
+        .into_iter()
+        .map(|Refusal { index, error }| BulkError {
+            index,
+            record: sent.get(index).cloned().unwrap_or_default(),
+            detail: error.into(),
+        })
+        .collect();
+    BulkCreated {
+        total_created: created.len(),
+        total_errors: errors.len(),
+        created,
+        errors,
+        applied: dry_run.then_some(false),
+    }
+}
