@@ -66,17 +66,18 @@ pub async fn append(tx: &mut Transaction<'_, MySql>, batch: &BatchRef, changes: 
 /// One change as it stands in the history.
 #[derive(Clone, Debug, FromRow)]
 pub struct PastChange {
-    pub revision: u64,
     pub batch_id: Uuid,
-    /// RRsets before and after, as JSON.
-    pub changes: String,
+    pub serial: Option<u32>,
+    /// RRsets before and after, as JSON; none where all of them together are more than was asked for.
+    pub changes: Option<String>,
 }
 
-/// The changes that led from one revision to another, in their order.
-pub async fn between(db: &Db, zone: ZoneId, from: u64, to: u64) -> Result<Vec<PastChange>> {
-    let sql = "SELECT revision, batch_id, changes FROM zone_changes WHERE zone_id = ? AND revision > ? \
-               AND revision <= ? ORDER BY revision";
-    Ok(sqlx::query_as(sql).bind(zone.0).bind(from).bind(to).fetch_all(db.pool()).await?)
+/// The changes that led from one revision to another, in their order; without what they hold if that is more than
+/// `octets` in all.
+pub async fn between(db: &Db, zone: ZoneId, from: u64, to: u64, octets: u64) -> Result<Vec<PastChange>> {
+    let sql = "SELECT batch_id, serial, IF(SUM(LENGTH(changes)) OVER () > ?, NULL, changes) AS changes \
+               FROM zone_changes WHERE zone_id = ? AND revision > ? AND revision <= ? ORDER BY revision";
+    Ok(sqlx::query_as(sql).bind(octets).bind(zone.0).bind(from).bind(to).fetch_all(db.pool()).await?)
 }
 
 /// Whether a batch has become history.

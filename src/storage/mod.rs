@@ -78,6 +78,8 @@ impl Db {
                     connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
                     // a lock that is not had in this time is answered as busy
                     connection.execute("SET SESSION innodb_lock_wait_timeout = 5").await?;
+                    // a statement is given up by us, never cut in the middle by the server
+                    connection.execute("SET SESSION max_statement_time = 0").await?;
                     Ok(())
                 })
             })

@@ -16,7 +16,7 @@ use super::audit::{self, AuditEntry};
 use super::history::NewChange;
 use super::intents::{BatchOutcome, Intent};
 use super::record_ids::RecordIdRow;
-use super::{Db, Result, datetime};
+use super::{Db, Result, datetime, within_write};
 
 /// What is written when a batch has ended.
 pub struct Settlement<'a> {
@@ -132,10 +132,18 @@ pub enum Settled {
     NotHeld,
 }
 
-/// Settles in a transaction of its own: one round trip.
+/// Settles in a transaction of its own: one round trip. After `Unavailable` the outcome is unknown.
+///
+/// A connection on which the block failed is not used again: if the statement was killed from outside, no handler of
+/// the block has run and its transaction is still open.
 pub async fn settle(db: &Db, settlement: &Settlement<'_>) -> Result<Settled> {
     const BLOCK: &str = block!("START TRANSACTION;", "COMMIT;");
-    outcome(&bind(BLOCK, settlement).fetch_one(db.pool()).await?)
+    let mut connection = db.pool().acquire().await?;
+    let settled = within_write(async { outcome(&bind(BLOCK, settlement).fetch_one(&mut *connection).await?) }).await;
+    if settled.is_err() {
+        connection.close_on_drop();
+    }
+    settled
 }
 
 /// The same within a transaction that goes on; to be rolled back where the intent was not held.

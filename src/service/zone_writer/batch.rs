@@ -18,6 +18,7 @@ use super::live_batch::Footing;
 use super::payload::{IdRow, Kind, Payload};
 use super::queue::Waiting;
 use super::snapshot::Snapshot;
+use super::store::Stands;
 use super::turns::Waiter;
 
 /// How long requests wait for a zone that another replica writes to, or that is being recovered.
@@ -178,16 +179,30 @@ impl<'a> Batch<'a> {
         let (accepted, answers) = self.decide(&snapshot.row, &mut content, &mut ids);
         if accepted.is_empty() {
             // no intent will find out whether what was remembered is so
-            if footing == Footing::Remembered && !self.inner.stands(snapshot).await? {
+            if footing == Footing::Remembered
+                && let Some(round) = self.doubt(snapshot).await
+            {
                 self.requests = answers.take_back();
-                self.inner.snapshots.forget(self.zone);
-                return Ok(Round::Moved);
+                return Ok(round);
             }
             answers.send();
             return Ok(Round::Done { wanted: false });
         }
         let payload = payload(&snapshot.row, &content, accepted, &ids);
         Ok(self.write_live((snapshot, footing), payload, answers, (content, ids)).await)
+    }
+
+    /// Why an answer that rests on what is remembered cannot be given.
+    pub(super) async fn doubt(&self, snapshot: &Snapshot) -> Option<Round> {
+        match self.inner.stands(snapshot).await {
+            Ok(Stands::Yes) => None,
+            Ok(Stands::Moved) => Some(Round::Moved),
+            Ok(Stands::ChangedOutside) => {
+                self.inner.snapshots.forget(self.zone);
+                Some(Round::Moved)
+            }
+            Err(error) => Some(Round::Failed(error)),
+        }
     }
 
     async fn decide_staged(&mut self, row: &ZoneRow) -> Result<Round> {

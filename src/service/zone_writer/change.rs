@@ -50,6 +50,19 @@ impl Held {
     }
 }
 
+/// What came of sending.
+pub struct Answered {
+    pub sent: Sent,
+    pub at: Instant,
+    pub rectify_left_on: bool,
+}
+
+impl Answered {
+    fn now(sent: Sent) -> Self {
+        Self { sent, at: Instant::now(), rectify_left_on: false }
+    }
+}
+
 /// How a change ended for its writer.
 pub enum Finished {
     Applied {
@@ -70,6 +83,17 @@ pub enum Finished {
 impl Inner {
     /// Takes the zone's lock, if it stands as it was read. None: moved, or locked by another.
     pub async fn intend(&self, row: &ZoneRow, change: ChangeId, payload: &Payload) -> Result<Option<Held>> {
+        self.intend_with(row, change, payload, payload.to_json()?).await
+    }
+
+    /// The same where the payload is at hand as JSON.
+    pub async fn intend_with(
+        &self,
+        row: &ZoneRow,
+        change: ChangeId,
+        payload: &Payload,
+        json: String,
+    ) -> Result<Option<Held>> {
         let since = Instant::now();
         let intent = Intent {
             zone_name: row.name.as_str().to_owned(),
@@ -77,7 +101,7 @@ impl Inner {
             change,
             epoch: 0,
             kind: payload.kind.name().to_owned(),
-            payload: serde_json::to_string(payload).map_err(|error| Error::Internal(error.to_string()))?,
+            payload: json,
         };
         match within_write(self.insert_intent(row, &intent, payload)).await {
             Ok(true) => Ok(Some(Held { intent, since })),
@@ -131,33 +155,35 @@ impl Inner {
         payload: &Payload,
         changes: &[RrsetChange],
         left_on: bool,
-    ) -> Sent {
+    ) -> Answered {
         let patch = protocol::write(&row.name, held.intent.change, changes);
         if left_on
             && !payload.rectify
             && let Err(error) = self.pdns.set_api_rectify(row.name.as_str(), false).await
         {
-            return Sent::Unsent(error.to_string());
+            return Answered::now(Sent::Unsent(error.to_string()));
         }
         self.send(row, held, &patch, payload.rectify).await
     }
 
     /// The one place from which a guarded PATCH leaves. A writer that was held up until its intent may have been taken
     /// over sends nothing any more; the guard would stop it, and need not.
-    pub async fn send(&self, row: &ZoneRow, held: &Held, patch: &[RrsetPatch], rectify: bool) -> Sent {
+    pub async fn send(&self, row: &ZoneRow, held: &Held, patch: &[RrsetPatch], rectify: bool) -> Answered {
         let zone = row.name.as_str();
         if rectify && let Err(error) = self.pdns.set_api_rectify(zone, true).await {
-            return Sent::Unsent(error.to_string());
+            return Answered::now(Sent::Unsent(error.to_string()));
         }
         if held.is_late() {
-            return Sent::Unsent(LATE.into());
+            return Answered::now(Sent::Unsent(LATE.into()));
         }
         let answer = self.pdns.patch(zone, patch).await;
+        let mut answered = Answered::now(Sent::of(answer, held.intent.change));
         if rectify && let Err(error) = self.pdns.set_api_rectify(zone, false).await {
-            // every PATCH costs more until the next writer switches it off; nothing is wrong
+            // every PATCH costs more until a writer that has read the zone switches it off; nothing is wrong
             tracing::warn!(zone, %error, "rectification could not be switched off again");
+            answered.rectify_left_on = true;
         }
-        Sent::of(answer, held.intent.change)
+        answered
     }
 
     /// From PowerDNS's answer to a settled change, or to the admission that only recovery can tell.

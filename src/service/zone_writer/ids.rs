@@ -94,8 +94,13 @@ impl IdBook {
         }
     }
 
-    /// A row as it is now; the digest that it had before is nobody's.
+    /// A row as it is now. The digest that it had before is nobody's, and who had its digest before is gone, as in the
+    /// table.
     fn insert(&mut self, row: RecordIdRow) {
+        if let Some(former) = self.by_digest.get(&row.digest).copied().filter(|former| *former != row.id) {
+            self.by_id.remove(&former);
+            self.put.remove(&former);
+        }
         if let Some(before) = self.by_id.insert(row.id, row)
             && self.by_digest.get(&before.digest) == Some(&row.id)
         {

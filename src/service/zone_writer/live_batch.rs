@@ -1,21 +1,26 @@
 //! A batch for a live zone: intend, write, settle, answer.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use crate::dns::{RrsetChange, ZoneContent, rectify};
+use crate::dns::{RecordType, RrsetChange, ZoneContent, rectify};
 use crate::ids::ChangeId;
 
 use super::super::{Error, Result};
 use super::batch::{Answers, Batch, Round, answer_unknown};
-use super::change::{Finished, Held};
+use super::change::{Answered, Finished, Held};
 use super::decide::net;
 use super::ids::IdBook;
 use super::payload::Payload;
 use super::protocol;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, WORD_GOOD_FOR};
 
-/// An intent and its history go into MariaDB as one statement, below its default `max_allowed_packet` of 16 MB.
-const PAYLOAD_BYTES_MAX: usize = 4_000_000;
+/// An intent goes into MariaDB as one statement, and so does its settle, which holds the same as text within JSON and is
+/// at most twice as long: below the default `max_allowed_packet` of 16 MB.
+const INTENT_BYTES_MAX: usize = 6_000_000;
+/// Younger than this, PowerDNS's word on the serial will still be good when the lock is had.
+const WORD_JUST_SAID: Duration = Duration::from_millis(3);
 
 /// How a batch came by the state that it was decided on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,15 +56,19 @@ impl Batch<'_> {
         payload.serial = Some(snapshot.live.serial);
         payload.previous_marker.clone_from(&snapshot.live.marker);
         payload.rectify = rectify::needed(&after.0, &changes);
-        if is_too_large(&payload, &changes) {
+        let json = match payload.to_json() {
+            Ok(json) => json,
+            Err(error) => {
+                self.requests = answers.take_back();
+                return Round::Failed(error);
+            }
+        };
+        if protocol::patch_bytes(&changes) > protocol::PATCH_BYTES_MAX || json.len() > INTENT_BYTES_MAX {
             self.requests = answers.take_back();
-            return match self.requests.len() {
-                1 => Round::Failed(Error::invalid("content", "the change is larger than PowerDNS takes at once")),
-                _ => Round::TooLarge,
-            };
+            return self.too_large((snapshot, footing)).await;
         }
         let begun = Instant::now();
-        let held = match self.start(snapshot, footing, change, &payload).await {
+        let held = match self.start((snapshot, footing), change, (&payload, json), &changes).await {
             Start::Go(held) => held,
             Start::Moved => {
                 self.requests = answers.take_back();
@@ -71,17 +80,21 @@ impl Batch<'_> {
             }
         };
         let intended = Instant::now();
-        let sent = self.inner.send_edit(row, &held, &payload, &changes, snapshot.live.api_rectify).await;
-        let answered = Instant::now();
+        let answered = self.inner.send_edit(row, &held, &payload, &changes, snapshot.live.api_rectify).await;
+        let Answered { sent, at, rectify_left_on } = answered;
         let finished = self.inner.finish(row, &held.intent, &payload, sent).await;
         tracing::debug!(
             zone = %row.name, %change, requests = payload.entries.len(), rrsets = changes.len(),
-            intend_us = (intended - begun).as_micros(), send_us = (answered - intended).as_micros(),
-            settle_us = answered.elapsed().as_micros(), "a batch went through",
+            intend_us = (intended - begun).as_micros(), send_us = (at - intended).as_micros(),
+            settle_us = at.elapsed().as_micros(), "a batch went through",
         );
-        if let Finished::Applied { serial: Some(serial), .. } = finished {
-            let now = self.inner.clock.now();
-            self.inner.snapshots.put(Snapshot::after(row, &payload, change, serial, after, (now, answered)));
+        match finished {
+            Finished::Applied { serial: Some(serial), .. } if !rectify_left_on && !is_soa_among(&changes) => {
+                let now = self.inner.clock.now();
+                self.inner.snapshots.put(snapshot.after(&payload, change, after, (serial, at), now));
+            }
+            // somebody else had a hand in it, or may have had
+            _ => self.inner.snapshots.forget(row.id),
         }
         self.conclude(finished, answers)
     }
@@ -112,15 +125,37 @@ impl Batch<'_> {
         }
     }
 
+    async fn too_large(&self, (snapshot, footing): (&Snapshot, Footing)) -> Round {
+        if self.requests.len() > 1 {
+            return Round::TooLarge;
+        }
+        let doubt = if footing == Footing::Remembered { self.doubt(snapshot).await } else { None };
+        let error = || Error::invalid("content", "the change is larger than PowerDNS takes at once");
+        doubt.unwrap_or_else(|| Round::Failed(error()))
+    }
+
     /// Takes the zone's lock. Where the state is remembered, PowerDNS is asked at the same time whether it still holds
-    /// it: once both have said so, only an outsider can write before the PATCH does.
-    async fn start(&self, snapshot: &Snapshot, footing: Footing, change: ChangeId, payload: &Payload) -> Start {
+    /// it, unless it has said so a moment ago.
+    async fn start(
+        &self,
+        (snapshot, footing): (&Snapshot, Footing),
+        change: ChangeId,
+        (payload, json): (&Payload, String),
+        changes: &[RrsetChange],
+    ) -> Start {
         let row = &snapshot.row;
-        let intend = self.inner.intend(row, change, payload);
+        let intend = self.inner.intend_with(row, change, payload, json);
+        let is_still = self.inner.is_served_as(snapshot);
+        // of a change of the SOA the next serial would not tell that somebody was in between
+        let may_skip = !is_soa_among(changes);
         let (held, still) = match footing {
             Footing::Read => (intend.await, Ok(true)),
-            Footing::Remembered if snapshot.is_just_said() => (intend.await, Ok(true)),
-            Footing::Remembered => tokio::join!(intend, self.inner.is_served_as(snapshot)),
+            Footing::Remembered if may_skip && snapshot.is_said_within(WORD_JUST_SAID) => {
+                let held = intend.await;
+                let still = if snapshot.is_said_within(WORD_GOOD_FOR) { Ok(true) } else { is_still.await };
+                (held, still)
+            }
+            Footing::Remembered => tokio::join!(intend, is_still),
         };
         let held = match held {
             Ok(Some(held)) => held,
@@ -153,14 +188,6 @@ impl super::Inner {
     }
 }
 
-fn is_too_large(payload: &Payload, changes: &[RrsetChange]) -> bool {
-    protocol::patch_bytes(changes) > protocol::PATCH_BYTES_MAX || payload_bytes(payload) > PAYLOAD_BYTES_MAX
-}
-
-/// What an intent holds, about: every request's RRsets before and after.
-fn payload_bytes(payload: &Payload) -> usize {
-    let rrsets = payload.entries.iter().flat_map(|entry| &entry.changes);
-    rrsets
-        .map(|change| protocol::rrset_bytes(change.before.as_ref()) + protocol::rrset_bytes(change.after.as_ref()))
-        .sum()
+fn is_soa_among(changes: &[RrsetChange]) -> bool {
+    changes.iter().any(|change| change.key.record_type == RecordType::Soa)
 }

@@ -111,7 +111,10 @@ impl ZoneWriter {
             // a batch that panics answers its requests with an error and must not hold up those behind it
             let batch = AssertUnwindSafe(Batch::new(&self.inner, zone, requests).run());
             match batch.catch_unwind().await {
-                Ok(true) => turns::stand_back().await,
+                Ok(true) => {
+                    let known = self.inner.snapshots.get(zone);
+                    turns::stand_back(known.map_or(0, |known| known.row.record_count)).await;
+                }
                 Ok(false) => {}
                 Err(_) => tracing::error!(%zone, "a batch panicked"),
             }

@@ -11,6 +11,7 @@ use crate::storage::record_ids::RecordIdRow;
 use crate::tenancy::ZoneStatus;
 
 use super::super::context::{ActorRecord, RequestInfo};
+use super::super::{Error, Result};
 
 /// What kind of change is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +74,13 @@ impl IdRow {
         let mut bytes = [0; 16];
         hex::decode_to_slice(digest, &mut bytes).ok()?;
         Some(RecordIdRow { id: *id, digest: bytes, created_at: *created_at, updated_at: *updated_at })
+    }
+}
+
+impl Payload {
+    /// As the intent holds it.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| Error::Internal(error.to_string()))
     }
 }
 

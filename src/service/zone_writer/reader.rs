@@ -86,17 +86,19 @@ impl ZoneWriter {
         let (found, serial) = tokio::join!(look, self.asked_serial(known));
         let Some((row, mark)) = found? else { return Err(Error::NotFound("Domain")) };
         let Some(snapshot) = inner.catch_up(known, &row).await? else { return Ok(None) };
-        let serial = if Arc::ptr_eq(&snapshot, known) { serial } else { self.asked_serial(&snapshot).await };
-        // a change that is under way may have run; until it is settled, what stood before is as good an answer
-        let in_flight = mark.is_some_and(|mark| mark.zone == row.id);
+        let is_caught_up = !Arc::ptr_eq(&snapshot, known);
+        let serial = if is_caught_up { self.asked_serial(&snapshot).await } else { serial };
+        // a change that is under way may have run; until it is settled, what stood before is as good an answer. But not
+        // with ids that were read while it was: they may be those after it.
+        let in_flight = !is_caught_up && mark.is_some_and(|mark| mark.zone == row.id);
         let expected = snapshot.live.serial;
         let is_so = serial == Some(expected) || (in_flight && serial == Some(serials::next(expected)));
         if !is_so || row.status != ZoneStatus::Active {
             return Ok(None);
         }
         inner.snapshots.put(snapshot.clone());
-        let Snapshot { row: _, content, ids, live: _, said: _ } = snapshot.as_ref();
-        Ok(Some(ZoneView { row, serial: Some(expected), content: content.clone(), ids: ids.clone() }))
+        let (content, ids) = (snapshot.content.clone(), snapshot.ids.clone());
+        Ok(Some(ZoneView { row, serial: Some(expected), content, ids }))
     }
 
     /// The serial that PowerDNS has: by an SOA query where it may be asked so, by its API where that says another than
@@ -132,7 +134,7 @@ impl ZoneWriter {
                 continue;
             }
             reads += 1;
-            let said = Instant::now();
+            let read_at = Instant::now();
             let (content, mut ids, live) = inner.read(&row).await?;
             let after = within(zones::for_write(&inner.db, zone)).await?;
             let Some((now, mark)) = after else { return Err(Error::NotFound("Domain")) };
@@ -143,7 +145,7 @@ impl ZoneWriter {
                     (Some(mark), _) => self.overlay_unsettled(&mut ids, mark.change, &content).await?,
                     (None, Some(live)) if is_unmoved(&row, &now) => {
                         let (row, content, ids) = (row.clone(), content.clone(), ids.clone());
-                        inner.snapshots.put(Snapshot { row, content, ids, live, said: Some(said) });
+                        inner.snapshots.put(Snapshot { row, content, ids, live, read_at, said: None });
                     }
                     (None, _) => {}
                 }

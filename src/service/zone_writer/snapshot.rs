@@ -2,10 +2,11 @@
 //!
 //! A snapshot is never trusted for being young. A writer may decide on one, since its intent is taken only if the
 //! zone's row still stands as in the snapshot, and its PATCH leaves only if PowerDNS still has the snapshot's serial.
-//! A reader shows one only if both are so. With the marker first, each PATCH steps the serial exactly once, so that an
-//! equal serial is equal content, whoever wrote.
+//! A reader shows one only if both are so (or a change that is under way explains the next serial). With the marker
+//! first, each PATCH of ours steps the serial exactly once, and outsiders who use the API or RFC 2136 step it too.
 //!
-//! None is kept of a zone that is not served: its serial does not move.
+//! None is put here of a zone that is not served, since its serial does not move; nor after a change of the SOA, whose
+//! serial PowerDNS computes from what was sent; nor where somebody else may have had a hand in it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +30,12 @@ use super::store::LiveState;
 const OCTETS_MAX: u64 = 64 * 1024 * 1024;
 /// A zone that nobody looked at for so long makes room.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);
-/// PowerDNS's own word on the serial, where it is no older than asking for it would take. An outsider who writes after
-/// it had to be quicker than any call.
-const WORD_GOOD_FOR: Duration = Duration::from_millis(4);
+/// How long PowerDNS's own word on the serial is as good as asking again, which takes about two milliseconds. An outsider
+/// who has heard of the write that it answered cannot have written by then: that takes longer.
+pub const WORD_GOOD_FOR: Duration = Duration::from_millis(4);
+/// A zone is read whole this often at least: there are writers whom the serial does not give away (SQL, `pdnsutil`, an
+/// update by RFC 2136 at the very moment of a PATCH).
+const READ_WHOLE_EVERY: Duration = Duration::from_secs(300);
 /// Around the content of the smallest zone.
 const OCTETS_AROUND: usize = 2_048;
 
@@ -41,20 +45,23 @@ pub struct Snapshot {
     pub content: ZoneContent,
     pub ids: IdBook,
     pub live: LiveState,
-    /// When PowerDNS answered that this is the serial; None: MariaDB says so.
+    /// When the zone was last read whole.
+    pub read_at: Instant,
+    /// When PowerDNS answered a PATCH of this replica with this serial.
     pub said: Option<Instant>,
 }
 
 impl Snapshot {
-    /// The zone after a batch that was decided on `row` and is settled.
+    /// The zone after a batch that was decided on this and is settled.
     pub fn after(
-        row: &ZoneRow,
+        &self,
         payload: &Payload,
         change: ChangeId,
-        serial: u32,
         (mut content, ids): (ZoneContent, IdBook),
-        (now, said): (OffsetDateTime, Instant),
+        (serial, said): (u32, Instant),
+        now: OffsetDateTime,
     ) -> Self {
+        let row = &self.row;
         content.set_serial(serial);
         let row = ZoneRow {
             revision: row.revision + payload.entries.len() as u64,
@@ -65,12 +72,12 @@ impl Snapshot {
             ..row.clone()
         };
         let live = LiveState { marker: Some(protocol::marker_value(change)), serial, api_rectify: false };
-        Self { row, content, ids: ids.settled(), live, said: Some(said) }
+        Self { row, content, ids: ids.settled(), live, read_at: self.read_at, said: Some(said) }
     }
 
-    /// Whether asking PowerDNS for the serial now would say no more than is known.
-    pub fn is_just_said(&self) -> bool {
-        self.said.is_some_and(|said| said.elapsed() < WORD_GOOD_FOR)
+    /// Whether PowerDNS has said the serial within this time.
+    pub fn is_said_within(&self, time: Duration) -> bool {
+        self.said.is_some_and(|said| said.elapsed() < time)
     }
 
     fn octets(&self) -> u32 {
@@ -97,7 +104,7 @@ impl Default for Snapshots {
 
 impl Snapshots {
     pub fn get(&self, zone: ZoneId) -> Option<Arc<Snapshot>> {
-        self.zones.get(&zone)
+        self.zones.get(&zone).filter(|snapshot| snapshot.read_at.elapsed() < READ_WHOLE_EVERY)
     }
 
     /// Keeps what was just read or written, unless something newer is there.
@@ -107,7 +114,8 @@ impl Snapshots {
         if row.status != ZoneStatus::Active {
             return self.forget(row.id);
         }
-        if self.get(row.id).is_none_or(|known| known.row.revision <= row.revision) {
+        let is_newer = |known: &Snapshot| (known.row.revision, known.read_at) > (row.revision, snapshot.read_at);
+        if !self.get(row.id).is_some_and(|known| is_newer(&known)) {
             self.zones.insert(row.id, snapshot);
         }
     }

@@ -7,8 +7,11 @@ use tokio::time::Instant;
 
 use crate::dns::{
     OwnerName, Record, RecordType, Rrset, RrsetChange, RrsetKey, ZoneContent, ZoneName, canonical_from_server,
+    serial as serials,
 };
+use crate::ids::ChangeId;
 use crate::pdns::{Pdns, PdnsError, ServerRrset, ServerZone};
+use crate::storage::history::PastChange;
 use crate::storage::record_ids::Digest;
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{Db, history, record_ids, staged, within};
@@ -20,9 +23,10 @@ use super::ids::IdBook;
 use super::snapshot::Snapshot;
 use super::{Inner, protocol};
 
-/// Behind by more changes, or by more records, a zone is read whole.
+/// Behind by more changes, records or octets of history, a zone is read whole.
 const CATCH_UP_CHANGES_MAX: u64 = 200;
 const CATCH_UP_RECORDS_MAX: usize = 1_000;
+const CATCH_UP_OCTETS_MAX: u64 = 1_000_000;
 
 /// A zone as it stands.
 pub struct ZoneState {
@@ -67,22 +71,27 @@ impl Inner {
 
     /// [`Self::read`] of a zone that is live.
     pub(super) async fn read_live(&self, row: ZoneRow) -> Result<Snapshot> {
-        let said = Instant::now();
+        let read_at = Instant::now();
         let (content, ids, live) = self.read(&row).await?;
         let live = live.ok_or_else(|| Error::Internal(format!("the zone {} is not live", row.name)))?;
-        Ok(Snapshot { row, content, ids, live, said: Some(said) })
+        Ok(Snapshot { row, content, ids, live, read_at, said: None })
     }
 
     /// Whether the zone is as the snapshot says, in MariaDB and in PowerDNS, and no change is under way.
-    pub(super) async fn stands(&self, snapshot: &Snapshot) -> Result<bool> {
+    pub(super) async fn stands(&self, snapshot: &Snapshot) -> Result<Stands> {
         let look = within(zones::for_write(&self.db, snapshot.row.id));
         let (found, is_served) = tokio::join!(look, self.is_served_as(snapshot));
         let unmoved = found?.is_some_and(|(row, mark)| is_unmoved(&snapshot.row, &row) && mark.is_none());
-        Ok(unmoved && is_served?)
+        Ok(match (unmoved, is_served?) {
+            (false, _) => Stands::Moved,
+            (true, false) => Stands::ChangedOutside,
+            (true, true) => Stands::Yes,
+        })
     }
 
-    /// What is remembered of a zone, brought on to `row` by the changes in its history since; None where reading it
-    /// whole is better. Whether PowerDNS agrees is still to be asked.
+    /// What is remembered of a zone, brought on to `row` by the changes in its history since; None where it must be
+    /// read whole. Each batch must have stepped the serial by one from what is remembered: a gap is somebody else's
+    /// write, which the history does not have. Whether PowerDNS agrees is still to be asked.
     pub(super) async fn catch_up(&self, known: &Arc<Snapshot>, row: &ZoneRow) -> Result<Option<Arc<Snapshot>>> {
         if is_unmoved(&known.row, row) {
             return Ok(Some(known.clone()));
@@ -92,23 +101,19 @@ impl Inner {
         if row.status != ZoneStatus::Active || to < from || to - from > CATCH_UP_CHANGES_MAX {
             return Ok(None);
         }
-        let past = within(history::between(&self.db, row.id, from, to)).await?;
-        let is_whole = past.len() as u64 == to - from && past.last().is_none_or(|last| last.batch_id == last_change.0);
-        if !is_whole {
+        let past = within(history::between(&self.db, row.id, from, to, CATCH_UP_OCTETS_MAX)).await;
+        let Some(touched) = past.ok().filter(|past| past.len() as u64 == to - from).and_then(|past| {
+            let is_whole = follows(&past, known.live.serial, serial, last_change);
+            is_whole.then(|| touched_by(&past)).flatten()
+        }) else {
             return Ok(None);
-        }
-        let mut changes: Vec<RrsetChange> = Vec::new();
-        for past in &past {
-            let read: Vec<RrsetChange> =
-                serde_json::from_str(&past.changes).map_err(|error| Error::Internal(error.to_string()))?;
-            changes.extend(read);
-        }
+        };
         let mut content = known.content.clone();
-        for RrsetChange { key, before: _, after } in &changes {
+        for RrsetChange { key, before: _, after } in &touched {
             content.set(key.clone(), after.clone());
         }
         content.set_serial(serial);
-        let changes = between(&known.content, &content, changes);
+        let changes = between(&known.content, &content, touched);
         let digests: Vec<_> = changes.iter().flat_map(digests_after).collect();
         if digests.len() > CATCH_UP_RECORDS_MAX {
             return Ok(None);
@@ -116,8 +121,41 @@ impl Inner {
         let mut ids = known.ids.clone();
         ids.catch_up(&changes, within(record_ids::some(&self.db, row.id, &[], &digests)).await?);
         let live = LiveState { marker: Some(protocol::marker_value(last_change)), serial, api_rectify: false };
-        Ok(Some(Arc::new(Snapshot { row: row.clone(), content, ids, live, said: None })))
+        let read_at = known.read_at;
+        Ok(Some(Arc::new(Snapshot { row: row.clone(), content, ids, live, read_at, said: None })))
     }
+}
+
+/// Whether what is remembered still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    Yes,
+    /// A change of ours came after it, or is under way.
+    Moved,
+    /// PowerDNS has another serial, and no change of ours explains it.
+    ChangedOutside,
+}
+
+/// Whether these changes lead from the one serial to the other without a gap, and end with the change that ran last.
+fn follows(past: &[PastChange], from: u32, to: u32, last_change: ChangeId) -> bool {
+    let mut serial = from;
+    let mut batch = None;
+    for change in past.iter().filter(|change| batch.replace(change.batch_id) != Some(change.batch_id)) {
+        if change.serial != Some(serials::next(serial)) {
+            return false;
+        }
+        serial = serials::next(serial);
+    }
+    serial == to && batch.is_none_or(|batch| batch == last_change.0)
+}
+
+/// All RRset changes in their order. None: too much of it, or an SOA among it, whose serial is not counted as others.
+fn touched_by(past: &[PastChange]) -> Option<Vec<RrsetChange>> {
+    let mut touched: Vec<RrsetChange> = Vec::new();
+    for change in past {
+        touched.extend(serde_json::from_str::<Vec<RrsetChange>>(change.changes.as_ref()?).ok()?);
+    }
+    (!touched.iter().any(|change| change.key.record_type == RecordType::Soa)).then_some(touched)
 }
 
 /// The net change of each RRset that these touch.

@@ -414,7 +414,7 @@ async fn two_sweeps_at_once_leave_no_zone_stuck() {
         first.inner.intend(&row, ChangeId::new(), &payload(marker.clone())).await.expect("database").expect("lock");
     let zone = ZoneName::trusted("swept.test".into());
     let sent = first.inner.send(&row, &held, &protocol::write(&zone, held.intent.change, &[]), false).await;
-    let finished = first.inner.finish(&row, &held.intent, &payload(marker.clone()), sent).await;
+    let finished = first.inner.finish(&row, &held.intent, &payload(marker.clone()), sent.sent).await;
     assert!(matches!(finished, Finished::Applied { .. }));
     // the second read before the first settled: what it read is gone, so it must not get the lock
     let stale = second.inner.intend(&row, ChangeId::new(), &payload(marker)).await.expect("database");

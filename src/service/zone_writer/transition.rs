@@ -251,14 +251,14 @@ impl Inner {
         let (parts, last) = life::filling(&there, content);
         for part in &parts {
             let patch = protocol::write_dark(&row.name, change, &marker, part);
-            match self.send(row, held, &patch, false).await {
+            match self.send(row, held, &patch, false).await.sent {
                 Sent::Applied { .. } => {}
                 other => return other,
             }
         }
         let mut patch = protocol::write(&row.name, change, &last);
         patch.extend(forgotten);
-        self.send(row, held, &patch, rectify).await
+        self.send(row, held, &patch, rectify).await.sent
     }
 
     /// The staged records with the platform's SOA and nameservers, beside those that the tenant brought.
@@ -293,7 +293,7 @@ impl Inner {
         take_before(&mut payload, live);
         let Some(held) = self.intend(&row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
         let patch = protocol::write(&row.name, held.intent.change, &[change]);
-        let sent = self.send(&row, &held, &patch, false).await;
+        let sent = self.send(&row, &held, &patch, false).await.sent;
         self.conclude(&row, &held.intent, &payload, sent).await
     }
 
@@ -367,7 +367,7 @@ impl Inner {
         let Some(held) = self.intend(&row, ChangeId::new(), &payload).await? else { return Ok(Step::Again) };
         let mut patch = protocol::write(&row.name, held.intent.change, &[]);
         patch.extend(protocol::remove_fences(&row.name, fences));
-        let sent = self.send(&row, &held, &patch, false).await;
+        let sent = self.send(&row, &held, &patch, false).await.sent;
         self.conclude(&row, &held.intent, &payload, sent).await
     }
 

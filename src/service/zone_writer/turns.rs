@@ -16,9 +16,12 @@ use crate::storage::{Db, within, zones};
 /// Between two looks at a locked zone; with jitter, so that replicas do not march in step.
 const PAUSE_MS: std::ops::Range<u64> = 4..16;
 /// A note counts for a second.
-const NOTE_AGAIN: Duration = Duration::from_millis(500);
-/// How long a replica stands back: the longest pause and the round trips until the lock is had.
+const NOTE_AGAIN: Duration = Duration::from_millis(100);
+/// How long a replica stands back: the longest pause, the round trips until the lock is had, and, for whoever must read
+/// the zone first, twice what that takes.
 const STAND_BACK: Duration = Duration::from_millis(30);
+const STAND_BACK_PER_RECORD: Duration = Duration::from_micros(20);
+const STAND_BACK_MAX: Duration = Duration::from_secs(2);
 
 /// Somebody who waits for a zone.
 pub struct Waiter<'a> {
@@ -46,7 +49,7 @@ impl<'a> Waiter<'a> {
     }
 }
 
-/// Lets others have the zone.
-pub async fn stand_back() {
-    tokio::time::sleep(STAND_BACK).await;
+/// Lets others have a zone of so many records.
+pub async fn stand_back(records: u32) {
+    tokio::time::sleep((STAND_BACK + STAND_BACK_PER_RECORD * records).min(STAND_BACK_MAX)).await;
 }
