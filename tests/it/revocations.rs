@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use reqwest::Method;
 use scaidns::dev::scaikey::directory;
 use serde_json::json;
 
-use crate::support::{Answer, Api, Trials, World, eventually, eventually_within, trials};
+use crate::support::{Api, Trials, World, eventually, eventually_within, trials};
 
 /// From the acknowledgement to the last answer that is not a refusal.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -55,21 +56,13 @@ async fn use_once(caller: &Api) -> Use {
 
 async fn a_key_in_steady_use_is_refused_everywhere_within_a_second_of_its_end() {
     let world = World::shared().await;
-    let ends: [(&str, fn(Api, String) -> futures::future::BoxFuture<'static, Answer>, u16); 4] = [
-        ("revoked", |user, path| Box::pin(async move { user.post_empty(&format!("{path}/revoke")).await }), 401),
-        (
-            "regenerated",
-            |user, path| Box::pin(async move { user.post_empty(&format!("{path}/regenerate")).await }),
-            401,
-        ),
-        ("deleted", |user, path| Box::pin(async move { user.delete(&path).await }), 401),
-        (
-            "narrowed",
-            |user, path| Box::pin(async move { user.patch(&path, json!({"ip_whitelist": ["192.0.2.1"]})).await }),
-            403,
-        ),
+    let ends = [
+        ("revoked", Method::POST, "/revoke", None, 401),
+        ("regenerated", Method::POST, "/regenerate", None, 401),
+        ("deleted", Method::DELETE, "", None, 401),
+        ("narrowed", Method::PATCH, "", Some(json!({"ip_whitelist": ["192.0.2.1"]})), 403),
     ];
-    let took = join_all(ends.map(|(what, end, refusal)| async move {
+    let took = join_all(ends.map(|(what, method, call, body, refusal)| async move {
         let key = make(world, what).await;
         let (ended, mut acknowledged) = tokio::sync::watch::channel(None::<Instant>);
         let used: Vec<AtomicUsize> = world.urls.iter().map(|_| AtomicUsize::default()).collect();
@@ -91,7 +84,7 @@ async fn a_key_in_steady_use_is_refused_everywhere_within_a_second_of_its_end() 
                 if least >= USES_BEFORE { Ok(()) } else { Err(least.to_string()) }
             })
             .await;
-            let answer = end(world.admin_user(), key.path.clone()).await;
+            let answer = world.admin_user().call(method, &format!("{}{call}", key.path), body).await;
             assert!([200, 204].contains(&answer.status), "{answer:?}");
             ended.send_replace(Some(Instant::now()));
         };
