@@ -3,6 +3,7 @@
 //! Work is done in slices, a slice on one side and then one on the other, so that whatever else the machine is doing
 //! hits both. A [`Samples`] gathers the slices of one side.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::usage::{Meter, Usage};
 
-/// What came of a call: how long it took and the status of its answer.
-pub type Call = (Duration, u16);
+/// Throughput of many callers is counted until so many of a hundred calls are answered: one that the server did not
+/// even let in, and that the kernel tried again a second later, is not to decide it.
+const COUNTED: usize = 95;
+
+/// What came of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    latency: Duration,
+    answered: Instant,
+    status: u16,
+}
+
+/// Calls that many callers have to do together; whoever is free takes the next.
+#[derive(Debug)]
+pub struct Share {
+    left: Cell<usize>,
+    deadline: Instant,
+}
+
+impl Share {
+    /// None is begun after the deadline.
+    pub fn new(calls: usize, deadline: Instant) -> Self {
+        Self { left: Cell::new(calls), deadline }
+    }
+
+    fn take(&self) -> bool {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        left > 0 && Instant::now() < self.deadline
+    }
+
+    /// A caller that works until nothing is left; it is told how many calls it has done before.
+    pub async fn work_off(&self, mut call: impl AsyncFnMut(usize) -> u16) -> Vec<Call> {
+        let mut done = Vec::new();
+        while self.take() {
+            done.push(timed(call(done.len())).await);
+        }
+        done
+    }
+}
 
 /// Calls in a slice that go one by one: few enough that the machine does not change meanwhile.
 pub const SLICE: usize = 20;
@@ -23,8 +62,10 @@ pub struct Samples {
     latencies: Vec<Duration>,
     /// Answers that were no success, by status.
     failures: BTreeMap<u16, usize>,
-    /// How long the slices took together.
+    /// How long the slices took together, as far as throughput goes.
     elapsed: Duration,
+    /// From the meter's first look to its last.
+    wall: Duration,
     usage: Usage,
 }
 
@@ -39,25 +80,16 @@ pub struct Figures {
     pub per_second: f64,
     /// For each success.
     pub usage: Usage,
+    /// What the rest of the machine took of its processors meanwhile, 0 to 1.
+    pub others: f64,
 }
 
 /// Times one call.
-pub async fn timed(call: impl Future<Output = u16>) -> Call {
+async fn timed(call: impl Future<Output = u16>) -> Call {
     let begun = Instant::now();
     let status = call.await;
-    (begun.elapsed(), status)
-}
-
-/// A caller that works off its share, but begins nothing after the deadline.
-pub async fn work_off(calls: usize, deadline: Instant, mut call: impl AsyncFnMut(usize) -> u16) -> Vec<Call> {
-    let mut done = Vec::with_capacity(calls);
-    for n in 0..calls {
-        if Instant::now() >= deadline {
-            break;
-        }
-        done.push(timed(call(n)).await);
-    }
-    done
+    let answered = Instant::now();
+    Call { latency: answered - begun, answered, status }
 }
 
 impl Samples {
@@ -76,6 +108,7 @@ impl Samples {
         }
         self.elapsed += begun.elapsed();
         self.usage += meter.look().await? - before;
+        self.wall += begun.elapsed();
         Ok(())
     }
 
@@ -87,14 +120,19 @@ impl Samples {
         let callers: Vec<F> = callers.into_iter().collect();
         let before = meter.look().await?;
         let begun = Instant::now();
-        let done = futures::future::join_all(callers).await;
-        self.elapsed += begun.elapsed();
+        let mut done: Vec<Call> = futures::future::join_all(callers).await.into_iter().flatten().collect();
         self.usage += meter.look().await? - before;
-        done.into_iter().flatten().for_each(|call| self.take(call));
+        self.wall += begun.elapsed();
+        done.sort_by_key(|call| call.answered);
+        let counted = (done.len() * COUNTED).div_ceil(100);
+        if let Some(last) = done.get(counted.wrapping_sub(1)) {
+            self.elapsed += (last.answered - begun).mul_f64(done.len() as f64 / counted as f64);
+        }
+        done.into_iter().for_each(|call| self.take(call));
         Ok(())
     }
 
-    fn take(&mut self, (latency, status): Call) {
+    fn take(&mut self, Call { latency, answered: _, status }: Call) {
         if (200..300).contains(&status) || status == 304 {
             self.latencies.push(latency);
         } else {
@@ -130,6 +168,7 @@ impl Samples {
         let mut sorted = self.latencies.clone();
         sorted.sort();
         let count = sorted.len().max(1) as f64;
+        let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
         Figures {
             calls: sorted.len() + self.failed(),
             failed: self.failed(),
@@ -137,6 +176,7 @@ impl Samples {
             p99_ms: percentile(&sorted, 99),
             per_second: sorted.len() as f64 / self.elapsed.as_secs_f64().max(f64::EPSILON),
             usage: self.usage / count,
+            others: self.usage.others / (cores * self.wall.as_secs_f64()).max(f64::EPSILON),
         }
     }
 }

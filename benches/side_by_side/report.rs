@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::measure::{Figures, median};
 use crate::usage::Usage;
 
+/// From here on latencies and throughput tell more of the machine than of what is measured.
+const BUSY: f64 = 0.1;
+
 /// What of a line is compared with its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Measure {
@@ -114,6 +117,12 @@ impl Line {
         Self { work: work.into(), what: what.into(), raw: None, scaidns: None, measure, value, target }
     }
 
+    /// Processor time of the servers for a call, ScaiDNS's by PowerDNS's: what is left of a comparison on a busy machine.
+    fn servers_ratio(&self) -> Option<f64> {
+        let raw = self.raw.as_ref()?.usage.servers();
+        Some(self.scaidns.as_ref()?.usage.servers() / raw.max(f64::EPSILON))
+    }
+
     pub fn is_reached(&self) -> Option<bool> {
         let target = self.target?;
         Some(if self.measure.more_is_better() { self.value >= target } else { self.value <= target })
@@ -160,7 +169,7 @@ impl Report {
         if !self.lines.is_empty() {
             let _ = writeln!(text, "{}\n", self.results());
         }
-        if self.lines.iter().any(|line| line.scaidns.is_some()) {
+        if self.sides().next().is_some() {
             let _ =
                 writeln!(text, "For each call that went through; processor time in ms, MariaDB holds both databases:");
             let _ = writeln!(text, "{}\n", self.costs());
@@ -169,10 +178,22 @@ impl Report {
             let _ = writeln!(text, "As the platform grows:");
             let _ = writeln!(text, "{}\n", self.curves());
         }
+        let others = self.sides().map(|figures| figures.others).fold(0.0, f64::max);
+        if others > BUSY {
+            let _ = writeln!(
+                text,
+                "The machine was BUSY with other things, for up to {:.0} % of its processor time: compare by `servers`",
+                others * 100.0
+            );
+        }
         for note in self.notes.iter().chain(&self.broken) {
             let _ = writeln!(text, "{note}");
         }
         text
+    }
+
+    fn sides(&self) -> impl Iterator<Item = &Figures> {
+        self.lines.iter().flat_map(|line| [&line.raw, &line.scaidns]).flatten()
     }
 
     fn results(&self) -> Table {
@@ -187,6 +208,7 @@ impl Report {
             "p99",
             "/s",
             "failed",
+            "servers, ratio",
             "compared",
             "value",
             "target",
@@ -197,12 +219,13 @@ impl Report {
             let mut row = vec![line.work.clone(), line.what.clone()];
             for side in [&line.raw, &line.scaidns] {
                 match side {
-                    Some(Figures { calls: _, failed, p50_ms, p99_ms, per_second, usage: _ }) => {
+                    Some(Figures { calls: _, failed, p50_ms, p99_ms, per_second, usage: _, others: _ }) => {
                         row.extend([short(*p50_ms), short(*p99_ms), short(*per_second), failed.to_string()]);
                     }
                     None => row.extend(std::iter::repeat_n("–".to_owned(), 4)),
                 }
             }
+            row.push(line.servers_ratio().map_or_else(|| "–".to_owned(), short));
             let reached = match line.is_reached() {
                 Some(true) => "yes",
                 Some(false) => "NO",
@@ -233,13 +256,12 @@ impl Report {
         let mut table = table(&head, 3);
         for line in &self.lines {
             for (side, figures) in [("raw", &line.raw), ("ScaiDNS", &line.scaidns)] {
-                let Some(Figures { calls, usage, .. }) = figures else { continue };
-                let Usage { commits, statements, flushes, api, mariadb, pdns, client, others } = *usage;
+                let Some(Figures { calls, usage, others, .. }) = figures else { continue };
+                let Usage { commits, statements, flushes, api, mariadb, pdns, client, others: _ } = *usage;
                 let mut row = vec![line.work.clone(), line.what.clone(), side.to_owned(), calls.to_string()];
                 row.extend([commits, statements, flushes].map(short));
-                row.extend(
-                    [usage.servers(), api, mariadb, pdns, client, others].map(|seconds| short(seconds * 1_000.0)),
-                );
+                row.extend([usage.servers(), api, mariadb, pdns, client].map(|seconds| short(seconds * 1_000.0)));
+                row.push(format!("{:.0} %", others * 100.0));
                 table.add_row(row);
             }
         }
@@ -281,7 +303,11 @@ impl Report {
 }
 
 fn middle(sides: &[&Figures]) -> Option<Figures> {
-    let first = sides.first()?;
+    if sides.is_empty() {
+        return None;
+    }
+    let mut usage = Usage::default();
+    sides.iter().for_each(|figures| usage += figures.usage);
     let of = |value: fn(&Figures) -> f64| median(sides.iter().map(|figures| value(figures)).collect());
     Some(Figures {
         calls: sides.iter().map(|figures| figures.calls).sum(),
@@ -289,7 +315,8 @@ fn middle(sides: &[&Figures]) -> Option<Figures> {
         p50_ms: of(|figures| figures.p50_ms),
         p99_ms: of(|figures| figures.p99_ms),
         per_second: of(|figures| figures.per_second),
-        usage: first.usage,
+        usage: usage / sides.len() as f64,
+        others: of(|figures| figures.others),
     })
 }
 

@@ -10,6 +10,7 @@ use scaidns::dev::Ports;
 use scaidns::dev::process::{Identity, Process, Program, RUN_FOLDER, STOP_GRACE};
 use scaidns::dev::supervisor::background;
 use sqlx::{Connection, MySqlConnection};
+use tokio::net::UdpSocket;
 use tokio::process::Command;
 use tokio::time::sleep;
 
@@ -20,6 +21,7 @@ use crate::{powerdns::PowerDns, scaidns_api::Api};
 pub const SCAIDNS: &str = env!("CARGO_BIN_EXE_scaidns");
 /// Between two looks whether an api is ready: also how exactly its start is measured.
 const READY_POLL: Duration = Duration::from_millis(5);
+const DNS_PATIENCE: Duration = Duration::from_millis(500);
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
 /// Servers, ScaiDNS's processes, and how to be let in.
@@ -141,19 +143,43 @@ impl Stack {
         }
     }
 
-    /// Starts PowerDNS anew, so that it knows zones that were not made by its API. The supervisor brings it back.
-    pub async fn restart_powerdns(&self) -> Result<()> {
+    /// Starts PowerDNS anew, so that it serves zones that were not made by its API, as this one. The supervisor brings it
+    /// back.
+    pub async fn restart_powerdns(&self, zone: &str) -> Result<()> {
         let pid_file = self.data.join(RUN_FOLDER).join("pdns.pid");
         let identity = Identity::read(&pid_file).context("PowerDNS's pid file")?;
         identity.end(STOP_GRACE).await;
         let begun = Instant::now();
-        let mut powerdns = self.powerdns()?;
-        while powerdns.zone_status("nobody.test").await != 404 {
-            anyhow::ensure!(begun.elapsed() < READY_LIMIT, "PowerDNS does not come back");
+        let mut api = Client::new(self.variable("SCAIDNS_URL"), "", ("accept", "*/*"), true)?;
+        let address = self.variable("PDNS_DNS_ADDRESS");
+        let mut is_back = async || {
+            serves(address, zone).await.unwrap_or(false)
+                && api.get("/health/ready").await.is_ok_and(|answer| answer.status == 200)
+        };
+        while !is_back().await {
+            anyhow::ensure!(begun.elapsed() < READY_LIMIT, "PowerDNS does not come back, or does not serve {zone}");
             sleep(READY_POLL * 10).await;
         }
         Ok(())
     }
+}
+
+/// Whether a resolver would get the zone's SOA here.
+async fn serves(address: &str, zone: &str) -> Result<bool> {
+    // one question: id 1, no flags; SOA, IN
+    let mut question = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in zone.split('.') {
+        question.push(u8::try_from(label.len())?);
+        question.extend(label.as_bytes());
+    }
+    question.extend([0, 0, 6, 0, 1]);
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    socket.connect(address).await?;
+    socket.send(&question).await?;
+    let mut answer = [0; 512];
+    let length = tokio::time::timeout(DNS_PATIENCE, socket.recv(&mut answer)).await??;
+    let (code, answers) = (answer[3] & 0x0f, u16::from_be_bytes([answer[6], answer[7]]));
+    Ok(length > 12 && code == 0 && answers == 1)
 }
 
 impl Replica {

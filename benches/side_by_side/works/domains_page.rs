@@ -23,8 +23,8 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     let wanted = bench.pick(DOMAINS, DOMAINS / 50);
     let there = total(bench).await?;
     if there < wanted {
-        seed::live(bench, "page", usize::try_from(wanted - there)?, 0).await?;
-        bench.stack.restart_powerdns().await?;
+        let zones = seed::live(bench, "page", usize::try_from(wanted - there)?, 0).await?;
+        bench.stack.restart_powerdns(&zones[zones.len() - 1].name).await?;
     }
     withdraw_some(bench).await?;
     let total = total(bench).await?;

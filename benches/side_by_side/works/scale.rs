@@ -1,13 +1,11 @@
 //! What a write, a list and a page cost as the platform grows, and as replicas are added.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use hyper::Method;
 use hyper::body::Bytes;
 
 use super::Bench;
-use crate::measure::{SLICE, Samples, work_off};
+use crate::measure::{SLICE, Samples, Share};
 use crate::report::Point;
 use crate::scaidns_api::{Api, Zone};
 use crate::seed;
@@ -29,7 +27,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     for zones in platforms {
         let seeded = seed::live(bench, "scale", zones - there, RECORDS).await?;
         there = zones;
-        bench.stack.restart_powerdns().await?;
+        bench.stack.restart_powerdns(&seeded[seeded.len() - 1].name).await?;
         // spread over all that are there, so that they are not neighbours in any table
         let step = (seeded.len() / (WRITERS + 1)).max(1);
         let written: Vec<Zone> = seeded.into_iter().step_by(step).take(WRITERS + 1).collect();
@@ -84,12 +82,12 @@ async fn at(bench: &mut Bench, zones: usize, replicas: &[Api], written: &[Zone],
         }
     }
     let mut writers = Samples::default();
-    for share in [2, bench.pick(WRITES, 4)] {
+    for writes in [2, bench.pick(WRITES, 4)] {
         writers = Samples::default();
-        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        let share = Share::new(writes * WRITERS, bench.deadline());
         let callers = many.iter().zip(replicas.iter().cycle()).map(|(zone, api)| {
             let mut api = api.clone();
-            work_off(share, deadline, async move |n| api.put(zone, &format!("m{count}-{share}-{n}")).await)
+            share.work_off(async move |n| api.put(zone, &format!("m{count}-{writes}-{n}")).await)
         });
         writers.all_at_once(&mut meter, callers).await?;
     }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::Bench;
-use crate::measure::{Samples, work_off};
+use crate::measure::{Samples, Share};
 use crate::powerdns::Settings;
 use crate::report::{Line, Measure};
 use crate::scaidns_api::Zone;
@@ -12,6 +12,7 @@ use crate::usage::Meter;
 
 const WORK: &str = "writers_64_zones";
 const WRITERS: usize = 64;
+/// A writer, about.
 const WRITES: usize = 10;
 const SMALL: usize = 5;
 const LARGE: usize = 1_000;
@@ -24,7 +25,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     {
         let zones = seed::live(bench, "many", WRITERS, records).await?;
         let names = seed::raw(bench, "raw", WRITERS, records, settings).await?;
-        bench.stack.restart_powerdns().await?;
+        bench.stack.restart_powerdns(&zones[1].name).await?;
         let [raw, scaidns] = compare(bench, &zones, &names).await?;
         scaidns.all_succeeded("ScaiDNS")?;
         if raw.failed() > 0 {
@@ -60,10 +61,10 @@ async fn to_powerdns(
     prefix: &str,
     writes: usize,
 ) -> Result<()> {
-    let (powerdns, deadline) = (bench.stack.powerdns()?, bench.deadline());
+    let (powerdns, share) = (bench.stack.powerdns()?, Share::new(writes * names.len(), bench.deadline()));
     let callers = names.iter().map(|name| {
         let mut powerdns = powerdns.clone();
-        work_off(writes, deadline, async move |n| powerdns.put(name, &format!("{prefix}-{n}")).await)
+        share.work_off(async move |n| powerdns.put(name, &format!("{prefix}-{n}")).await)
     });
     side.all_at_once(meter, callers).await
 }
@@ -76,10 +77,9 @@ async fn through_scaidns(
     prefix: &str,
     writes: usize,
 ) -> Result<()> {
-    let deadline = bench.deadline();
+    let share = Share::new(writes * zones.len(), bench.deadline());
     let callers = bench.callers(zones.len())?.into_iter().zip(zones);
-    let callers = callers.map(|(mut api, zone)| {
-        work_off(writes, deadline, async move |n| api.put(zone, &format!("{prefix}-{n}")).await)
-    });
+    let callers =
+        callers.map(|(mut api, zone)| share.work_off(async move |n| api.put(zone, &format!("{prefix}-{n}")).await));
     side.all_at_once(meter, callers).await
 }

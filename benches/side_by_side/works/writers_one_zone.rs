@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Context, Result};
 
 use super::Bench;
-use crate::measure::{Samples, work_off};
+use crate::measure::{Samples, Share};
 use crate::powerdns::Settings;
 use crate::report::{Line, Measure};
 use crate::usage::Meter;
@@ -60,32 +60,26 @@ async fn raw(
     let name = bench.fresh("raw");
     let mut powerdns = bench.stack.powerdns()?;
     powerdns.create_zone(&name, RECORDS, settings).await?;
-    let deadline = bench.deadline();
+    let share = Share::new(writes, bench.deadline());
     let callers = (0..writers).map(|writer| {
         let (mut powerdns, name) = (powerdns.clone(), &name);
-        async move {
-            let share = writes / writers;
-            work_off(share, deadline, async |n| powerdns.put(name, &format!("w{writer}-{n}")).await).await
-        }
+        share.work_off(async move |n| powerdns.put(name, &format!("w{writer}-{n}")).await)
     });
     side.all_at_once(meter, callers).await
 }
 
 async fn through_scaidns(bench: &mut Bench, meter: &mut Meter, side: &mut Samples, writes: usize) -> Result<()> {
     let zone = bench.zone("busy", RECORDS).await?;
-    let deadline = bench.deadline();
+    let share = Share::new(writes, bench.deadline());
     let answered = std::cell::RefCell::new(Answered::new());
     let callers = bench.callers(WRITERS)?.into_iter().enumerate().map(|(writer, mut api)| {
         let (zone, answered) = (&zone, &answered);
-        async move {
-            work_off(writes / WRITERS, deadline, async |n| {
-                let label = format!("w{writer}-{n}");
-                let status = api.put(zone, &label).await;
-                answered.borrow_mut().push((label, status));
-                status
-            })
-            .await
-        }
+        share.work_off(async move |n| {
+            let label = format!("w{writer}-{n}");
+            let status = api.put(zone, &label).await;
+            answered.borrow_mut().push((label, status));
+            status
+        })
     });
     side.all_at_once(meter, callers).await?;
 
