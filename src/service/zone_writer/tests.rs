@@ -24,7 +24,7 @@ use crate::tenancy::{ZoneStatus, ZoneType};
 /// Private servers, a migrated database, and as many writers as a test wants.
 pub(super) struct World {
     servers: Servers,
-    db: Db,
+    pub(super) db: Db,
     tenant: TenantId,
     _folder: TempDir,
 }
@@ -86,7 +86,7 @@ impl World {
         zones::for_write(&self.db, access.zone().id).await.expect("look").expect("there").0
     }
 
-    async fn count(&self, sql: &'static str) -> i64 {
+    pub(super) async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.db.pool()).await.expect("count")
     }
 }
