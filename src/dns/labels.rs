@@ -55,7 +55,24 @@ pub(super) fn parent(name: &str) -> Option<&str> {
 
 /// Canonical DNS order of two lower-case names (RFC 4034 section 6.1): by labels, from the right.
 pub(super) fn compare(a: &str, b: &str) -> Ordering {
+    let shared = shared_labels(a, b);
+    compare_labels(&a[..a.len() - shared], &b[..b.len() - shared])
+}
+
+fn compare_labels(a: &str, b: &str) -> Ordering {
     from_the_right(a).map(str::as_bytes).cmp(from_the_right(b).map(str::as_bytes))
+}
+
+/// Octets at the end of both names, from a dot on, that are the same: names of one zone have most of them in common, and
+/// comparing them label by label is what sorting a large zone would spend its time on.
+fn shared_labels(a: &str, b: &str) -> usize {
+    let same = a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count();
+    let tail = &a.as_bytes()[a.len() - same..];
+    match tail.iter().position(|octet| *octet == b'.') {
+        // a backslash there, or before the dot, may make it part of a label
+        Some(dot) if dot > 0 && !tail.contains(&b'\\') => same - dot,
+        _ => 0,
+    }
 }
 
 /// Whether `name` is `ancestor` or lies below it; both lower case without a trailing dot.
@@ -157,6 +174,13 @@ fn is_escaped(text: &str, position: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn the_short_way_compares_as_the_long_one(a in r"([ab\\]{0,3}\.){0,3}[ab\\]{0,3}", b in r"([ab\\]{0,3}\.){0,3}[ab\\]{0,3}") {
+            assert_eq!(compare(&a, &b), compare_labels(&a, &b), "{a:?} {b:?}");
+        }
+    }
 
     #[test]
     fn a_dot_behind_a_backslash_separates_nothing() {

@@ -14,13 +14,13 @@ use super::decide::net;
 use super::ids::IdBook;
 use super::payload::Payload;
 use super::protocol;
-use super::snapshot::{Snapshot, WORD_GOOD_FOR};
+use super::snapshot::{NEWS_FOR, Snapshot};
 
 /// An intent goes into MariaDB as one statement, and so does its settle, which holds the same as text within JSON and is
 /// at most twice as long: below the default `max_allowed_packet` of 16 MB.
 const INTENT_BYTES_MAX: usize = 6_000_000;
-/// Younger than this, PowerDNS's word on the serial will still be good when the lock is had.
-const WORD_JUST_SAID: Duration = Duration::from_millis(3);
+/// Younger than this, the last write will still be news when the lock is had.
+const NEWS_JUST_NOW: Duration = Duration::from_millis(3);
 
 /// How a batch came by the state that it was decided on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ impl Batch<'_> {
             self.requests = answers.take_back();
             return self.too_large((snapshot, footing)).await;
         }
+        // never closed; and whoever waits here for long finds its state moved, no more
+        let _slot = self.inner.slots.acquire().await;
         let begun = Instant::now();
         let held = match self.start((snapshot, footing), change, (&payload, json), &changes).await {
             Start::Go(held) => held,
@@ -91,7 +93,7 @@ impl Batch<'_> {
         match finished {
             Finished::Applied { serial: Some(serial), .. } if !rectify_left_on && !is_soa_among(&changes) => {
                 let now = self.inner.clock.now();
-                self.inner.snapshots.put(snapshot.after(&payload, change, after, (serial, at), now));
+                self.inner.snapshots.put(snapshot.after(&payload, change, after, serial, now));
             }
             // somebody else had a hand in it, or may have had
             _ => self.inner.snapshots.forget(row.id),
@@ -135,7 +137,7 @@ impl Batch<'_> {
     }
 
     /// Takes the zone's lock. Where the state is remembered, PowerDNS is asked at the same time whether it still holds
-    /// it, unless it has said so a moment ago.
+    /// it, unless the last write here is still news to everybody: then its answer said so.
     async fn start(
         &self,
         (snapshot, footing): (&Snapshot, Footing),
@@ -150,9 +152,9 @@ impl Batch<'_> {
         let may_skip = !is_soa_among(changes);
         let (held, still) = match footing {
             Footing::Read => (intend.await, Ok(true)),
-            Footing::Remembered if may_skip && snapshot.is_said_within(WORD_JUST_SAID) => {
+            Footing::Remembered if may_skip && snapshot.is_news_within(NEWS_JUST_NOW) => {
                 let held = intend.await;
-                let still = if snapshot.is_said_within(WORD_GOOD_FOR) { Ok(true) } else { is_still.await };
+                let still = if snapshot.is_news_within(NEWS_FOR) { Ok(true) } else { is_still.await };
                 (held, still)
             }
             Footing::Remembered => tokio::join!(intend, is_still),

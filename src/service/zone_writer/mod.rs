@@ -32,8 +32,10 @@ mod tests;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::Semaphore;
 
 use crate::authz::{Permission, ZoneAccess};
 use crate::clock::Clock;
@@ -54,6 +56,9 @@ pub use transition::{Departure, GoLive};
 
 /// Operations in one batch; 500 take PowerDNS 0.4 s.
 const BATCH_OPERATIONS_MAX: usize = 500;
+/// Batches of all zones between their intent and their settle: as many as PowerDNS gets calls at a time. More would hold
+/// their zones' locks while they wait for it.
+const BATCHES_MAX: usize = 8;
 /// Requests that may wait for one zone; more are told to come back.
 const WAITING_PER_ZONE_MAX: usize = 2_000;
 /// Operations that may wait for one zone: forty batches, longer than a client waits.
@@ -83,6 +88,8 @@ struct Inner {
     clock: Clock,
     nameservers: Vec<String>,
     queues: Queues,
+    /// Batches under way in PowerDNS, see [`BATCHES_MAX`].
+    slots: Semaphore,
     snapshots: Snapshots,
     /// Where PowerDNS answers DNS, if ScaiDNS is told.
     dns_address: Option<String>,
@@ -91,7 +98,8 @@ struct Inner {
 impl ZoneWriter {
     pub fn new(db: Db, pdns: Pdns, clock: Clock, nameservers: Vec<String>, dns_address: Option<String>) -> Self {
         let (queues, snapshots) = (Queues::default(), Snapshots::default());
-        Self { inner: Arc::new(Inner { db, pdns, clock, nameservers, queues, snapshots, dns_address }) }
+        let slots = Semaphore::new(BATCHES_MAX);
+        Self { inner: Arc::new(Inner { db, pdns, clock, nameservers, queues, slots, snapshots, dns_address }) }
     }
 
     /// Applies a request's operations as they are grouped, in one change, and answers only from what is committed.
@@ -108,6 +116,7 @@ impl ZoneWriter {
     /// Runs batches until nothing waits for this zone.
     async fn work_off(self, zone: ZoneId) {
         while let Some(requests) = self.inner.queues.take(zone) {
+            let company = requests.len();
             // a batch that panics answers its requests with an error and must not hold up those behind it
             let batch = AssertUnwindSafe(Batch::new(&self.inner, zone, requests).run());
             match batch.catch_unwind().await {
@@ -118,6 +127,26 @@ impl ZoneWriter {
                 Ok(false) => {}
                 Err(_) => tracing::error!(%zone, "a batch panicked"),
             }
+            if company > 1 {
+                self.gather(zone, company).await;
+            }
+        }
+    }
+
+    /// Whoever writes in a loop asks again a moment after the answer. If the next batch left at once, half of the
+    /// writers would always miss it; so, after a batch of several, those who come within a moment go along. Somebody
+    /// who writes alone never waits.
+    async fn gather(&self, zone: ZoneId, company: usize) {
+        const LOOKS: u32 = 3;
+        const LOOK: Duration = Duration::from_millis(1);
+        let mut waiting = self.inner.queues.waiting(zone);
+        for _ in 0..LOOKS {
+            tokio::time::sleep(LOOK).await;
+            let now = self.inner.queues.waiting(zone);
+            if now == waiting || now >= 2 * company {
+                return;
+            }
+            waiting = now;
         }
     }
 

@@ -37,6 +37,11 @@ impl Queues {
         Ok((receiver, start))
     }
 
+    /// How many requests wait for a zone.
+    pub fn waiting(&self, zone: ZoneId) -> usize {
+        self.lines().get(&zone).map_or(0, VecDeque::len)
+    }
+
     /// The next batch; None ends the line.
     pub fn take(&self, zone: ZoneId) -> Option<Vec<Waiting>> {
         let mut lines = self.lines();

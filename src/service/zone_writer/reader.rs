@@ -87,7 +87,8 @@ impl ZoneWriter {
         let Some((row, mark)) = found? else { return Err(Error::NotFound("Domain")) };
         let Some(snapshot) = inner.catch_up(known, &row).await? else { return Ok(None) };
         let is_caught_up = !Arc::ptr_eq(&snapshot, known);
-        let serial = if is_caught_up { self.asked_serial(&snapshot).await } else { serial };
+        // a PowerDNS that does not answer this does not answer a look at the whole zone either
+        let serial = if is_caught_up { self.asked_serial(&snapshot).await? } else { serial? };
         // a change that is under way may have run; until it is settled, what stood before is as good an answer. But not
         // with ids that were read while it was: they may be those after it.
         let in_flight = !is_caught_up && mark.is_some_and(|mark| mark.zone == row.id);
@@ -103,16 +104,16 @@ impl ZoneWriter {
 
     /// The serial that PowerDNS has: by an SOA query where it may be asked so, by its API where that says another than
     /// the snapshot's, or nothing.
-    async fn asked_serial(&self, snapshot: &Snapshot) -> Option<u32> {
+    async fn asked_serial(&self, snapshot: &Snapshot) -> Result<Option<u32>> {
         let Snapshot { row, live, .. } = snapshot;
         if let Some(server) = &self.inner.dns_address {
             let served = resolve::serial_at(server, row.name.as_str()).await;
             if served == Some(live.serial) {
-                return served;
+                return Ok(served);
             }
         }
-        let listed = self.inner.pdns.listed_zone(row.name.as_str()).await.ok().flatten();
-        Some(listed.filter(|zone| zone.account == row.id.to_string())?.serial)
+        let listed = self.inner.pdns.listed_zone(row.name.as_str()).await?;
+        Ok(listed.filter(|zone| zone.account == row.id.to_string()).map(|zone| zone.serial))
     }
 
     /// The zone as it stands. Content and ids are read one after the other; a change that lands in between, or is
@@ -145,7 +146,7 @@ impl ZoneWriter {
                     (Some(mark), _) => self.overlay_unsettled(&mut ids, mark.change, &content).await?,
                     (None, Some(live)) if is_unmoved(&row, &now) => {
                         let (row, content, ids) = (row.clone(), content.clone(), ids.clone());
-                        inner.snapshots.put(Snapshot { row, content, ids, live, read_at, said: None });
+                        inner.snapshots.put(Snapshot { row, content, ids, live, read_at, told_at: None });
                     }
                     (None, _) => {}
                 }

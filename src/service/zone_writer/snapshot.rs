@@ -30,9 +30,9 @@ use super::store::LiveState;
 const OCTETS_MAX: u64 = 64 * 1024 * 1024;
 /// A zone that nobody looked at for so long makes room.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);
-/// How long PowerDNS's own word on the serial is as good as asking again, which takes about two milliseconds. An outsider
-/// who has heard of the write that it answered cannot have written by then: that takes longer.
-pub const WORD_GOOD_FOR: Duration = Duration::from_millis(4);
+/// PowerDNS answers a PATCH with the zone's new serial. Until this long after the write was told to anybody, nobody who
+/// has heard of it can have written: a call to PowerDNS takes longer, and asking for the serial again half as long.
+pub const NEWS_FOR: Duration = Duration::from_millis(4);
 /// A zone is read whole this often at least: there are writers whom the serial does not give away (SQL, `pdnsutil`, an
 /// update by RFC 2136 at the very moment of a PATCH).
 const READ_WHOLE_EVERY: Duration = Duration::from_secs(300);
@@ -47,8 +47,8 @@ pub struct Snapshot {
     pub live: LiveState,
     /// When the zone was last read whole.
     pub read_at: Instant,
-    /// When PowerDNS answered a PATCH of this replica with this serial.
-    pub said: Option<Instant>,
+    /// From when on somebody could know of the write of this replica that led to this serial.
+    pub told_at: Option<Instant>,
 }
 
 impl Snapshot {
@@ -58,7 +58,7 @@ impl Snapshot {
         payload: &Payload,
         change: ChangeId,
         (mut content, ids): (ZoneContent, IdBook),
-        (serial, said): (u32, Instant),
+        serial: u32,
         now: OffsetDateTime,
     ) -> Self {
         let row = &self.row;
@@ -72,12 +72,12 @@ impl Snapshot {
             ..row.clone()
         };
         let live = LiveState { marker: Some(protocol::marker_value(change)), serial, api_rectify: false };
-        Self { row, content, ids: ids.settled(), live, read_at: self.read_at, said: Some(said) }
+        Self { row, content, ids: ids.settled(), live, read_at: self.read_at, told_at: Some(Instant::now()) }
     }
 
-    /// Whether PowerDNS has said the serial within this time.
-    pub fn is_said_within(&self, time: Duration) -> bool {
-        self.said.is_some_and(|said| said.elapsed() < time)
+    /// Whether the write that led to this serial is told of since less than this.
+    pub fn is_news_within(&self, time: Duration) -> bool {
+        self.told_at.is_some_and(|told_at| told_at.elapsed() < time)
     }
 
     fn octets(&self) -> u32 {

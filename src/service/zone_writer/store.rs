@@ -74,7 +74,7 @@ impl Inner {
         let read_at = Instant::now();
         let (content, ids, live) = self.read(&row).await?;
         let live = live.ok_or_else(|| Error::Internal(format!("the zone {} is not live", row.name)))?;
-        Ok(Snapshot { row, content, ids, live, read_at, said: None })
+        Ok(Snapshot { row, content, ids, live, read_at, told_at: None })
     }
 
     /// Whether the zone is as the snapshot says, in MariaDB and in PowerDNS, and no change is under way.
@@ -122,7 +122,7 @@ impl Inner {
         ids.catch_up(&changes, within(record_ids::some(&self.db, row.id, &[], &digests)).await?);
         let live = LiveState { marker: Some(protocol::marker_value(last_change)), serial, api_rectify: false };
         let read_at = known.read_at;
-        Ok(Some(Arc::new(Snapshot { row: row.clone(), content, ids, live, read_at, said: None })))
+        Ok(Some(Arc::new(Snapshot { row: row.clone(), content, ids, live, read_at, told_at: None })))
     }
 }
 
