@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 
-/// How a zone is set up.
+/// How PowerDNS and its zones are set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settings {
     /// As ScaiDNS makes its zones.
@@ -33,13 +33,10 @@ impl PowerDns {
             "name": format!("{name}."), "kind": "Native", "nameservers": ["ns1.scaidns-dev.test.", "ns2.scaidns-dev.test."],
             "rrsets": (0..rrsets).map(|n| rrset(name, &format!("r{n}"), n)).collect::<Vec<_>>(),
         });
-        // The stack's pdns.conf switches rectification off; as shipped it is on.
-        let (soa_edit_api, api_rectify) = match settings {
-            Settings::Same => ("INCREASE", false),
-            Settings::Shipped => ("DEFAULT", true),
-        };
-        zone["soa_edit_api"] = json!(soa_edit_api);
-        zone["api_rectify"] = json!(api_rectify);
+        if settings == Settings::Same {
+            zone["soa_edit_api"] = json!("INCREASE");
+            zone["api_rectify"] = json!(false);
+        }
         self.client.post("/zones?rrsets=false", &zone).await?.ok()?;
         Ok(())
     }

@@ -27,7 +27,7 @@ pub async fn raw(
     settings: Settings,
 ) -> Result<Vec<String>> {
     let original = bench.fresh(label);
-    bench.stack.powerdns()?.create_zone(&original, rrsets, settings).await?;
+    bench.stack.powerdns_as(settings)?.create_zone(&original, rrsets, settings).await?;
     let mut names = vec![original];
     let copies: Vec<String> = (1..count).map(|_| bench.fresh(label)).collect();
     let mut database = bench.stack.powerdns_database().await?;

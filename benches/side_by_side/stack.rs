@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use scaidns::dev::Ports;
 use scaidns::dev::process::{Identity, Process, Program, RUN_FOLDER, STOP_GRACE};
+use scaidns::dev::servers::PDNS;
 use scaidns::dev::supervisor::background;
 use sqlx::{Connection, MySqlConnection};
 use tokio::net::UdpSocket;
@@ -15,7 +16,8 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::client::Client;
-use crate::{powerdns::PowerDns, scaidns_api::Api};
+use crate::powerdns::{PowerDns, Settings};
+use crate::scaidns_api::Api;
 
 /// The executable that is measured where nobody names another one.
 pub const SCAIDNS: &str = env!("CARGO_BIN_EXE_scaidns");
@@ -30,6 +32,8 @@ pub struct Stack {
     data: PathBuf,
     ports: Ports,
     environment: Vec<(String, String)>,
+    /// A PowerDNS on the same database, with the configuration it is shipped with. Dropping it ends it.
+    shipped: Process,
 }
 
 /// A `scaidns api` beside the stack's own; dropping it ends it.
@@ -62,16 +66,16 @@ impl Stack {
         let data = data.canonicalize()?;
         let text = std::fs::read_to_string(data.join("env")).context("the stack's env")?;
         let pair = |line: &str| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Ok(Self {
-            executable: executable.to_owned(),
-            data,
-            ports,
-            environment: text.lines().filter_map(pair).collect(),
-        })
+        let environment: Vec<_> = text.lines().filter_map(pair).collect();
+        let shipped = start_shipped(&data, ports, &environment)?;
+        let stack = Self { executable: executable.to_owned(), data, ports, environment, shipped };
+        stack.until_shipped_answers().await?;
+        Ok(stack)
     }
 
     /// Ends it and removes its data.
-    pub async fn end(self) -> Result<()> {
+    pub async fn end(mut self) -> Result<()> {
+        self.shipped.stop(STOP_GRACE).await;
         Ok(background::reset(&self.data).await?)
     }
 
@@ -93,9 +97,26 @@ impl Stack {
 
     /// PowerDNS itself.
     pub fn powerdns(&self) -> Result<PowerDns> {
+        self.powerdns_as(Settings::Same)
+    }
+
+    /// PowerDNS with ScaiDNS's configuration, or with the one that it is shipped with.
+    pub fn powerdns_as(&self, settings: Settings) -> Result<PowerDns> {
         let credentials = ("x-api-key", self.variable("PDNS_API_KEY"));
-        let client = Client::new(self.variable("PDNS_API_URL"), "/api/v1/servers/localhost", credentials, false)?;
-        Ok(PowerDns::new(client))
+        let url = match settings {
+            Settings::Same => self.variable("PDNS_API_URL").to_owned(),
+            Settings::Shipped => format!("http://127.0.0.1:{}", shipped_api_port(self.ports)),
+        };
+        Ok(PowerDns::new(Client::new(&url, "/api/v1/servers/localhost", credentials, false)?))
+    }
+
+    async fn until_shipped_answers(&self) -> Result<()> {
+        let begun = Instant::now();
+        while self.powerdns_as(Settings::Shipped)?.version().await.is_err() {
+            anyhow::ensure!(begun.elapsed() < READY_LIMIT, "PowerDNS as shipped: {}", self.shipped.log_tail());
+            sleep(READY_POLL).await;
+        }
+        Ok(())
     }
 
     /// ScaiDNS's own database.
@@ -162,6 +183,38 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// PowerDNS with nothing set but what it cannot do without: where its database, its API and its DNS port are.
+fn start_shipped(data: &Path, ports: Ports, environment: &[(String, String)]) -> Result<Process> {
+    let value = |name: &str| environment.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
+    let database = reqwest::Url::parse(value("PDNS_DATABASE_URL"))?;
+    let folder = data.join("pdns-shipped");
+    std::fs::create_dir_all(&folder)?;
+    let configuration = format!(
+        "launch=gmysql\ngmysql-host=127.0.0.1\ngmysql-port={}\ngmysql-dbname={}\ngmysql-user={}\ngmysql-password={}\n\
+         api=yes\napi-key={}\nwebserver-address=127.0.0.1\nwebserver-port={}\nlocal-address=127.0.0.1\n\
+         local-port={}\nsocket-dir=.\n",
+        database.port().context("the database's port")?,
+        database.path().trim_start_matches('/'),
+        database.username(),
+        database.password().unwrap_or_default(),
+        value("PDNS_API_KEY"),
+        shipped_api_port(ports),
+        shipped_dns_port(ports),
+    );
+    std::fs::write(folder.join("pdns.conf"), configuration)?;
+    let program = Program::new(data, "pdns-shipped", PDNS.find()?).arg(format!("--config-dir={}", folder.display()));
+    Ok(Process::spawn(program)?)
+}
+
+/// The bench runs no more than four replicas: the places of the ninth and the tenth are free.
+fn shipped_api_port(ports: Ports) -> u16 {
+    ports.api(8)
+}
+
+fn shipped_dns_port(ports: Ports) -> u16 {
+    ports.api(9)
 }
 
 /// Whether a resolver would get the zone's SOA here.

@@ -66,13 +66,21 @@ fn compare_labels(a: &str, b: &str) -> Ordering {
 /// Octets at the end of both names, from a dot on, that are the same: names of one zone have most of them in common, and
 /// comparing them label by label is what sorting a large zone would spend its time on.
 fn shared_labels(a: &str, b: &str) -> usize {
-    let same = a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count();
+    let same = same_at_end(a.as_bytes(), b.as_bytes());
     let tail = &a.as_bytes()[a.len() - same..];
     match tail.iter().position(|octet| *octet == b'.') {
         // a backslash there, or before the dot, may make it part of a label
         Some(dot) if dot > 0 && !tail.contains(&b'\\') => same - dot,
         _ => 0,
     }
+}
+
+fn same_at_end(a: &[u8], b: &[u8]) -> usize {
+    const AT_ONCE: usize = 8; // one comparison of a machine word
+    let words = a.rchunks_exact(AT_ONCE).zip(b.rchunks_exact(AT_ONCE)).take_while(|(a, b)| a == b).count();
+    let same = words * AT_ONCE;
+    let rest = a[..a.len() - same].iter().rev().zip(b[..b.len() - same].iter().rev());
+    same + rest.take_while(|(a, b)| a == b).count()
 }
 
 /// Whether `name` is `ancestor` or lies below it; both lower case without a trailing dot.
@@ -177,7 +185,12 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn the_short_way_compares_as_the_long_one(a in r"([ab\\]{0,3}\.){0,3}[ab\\]{0,3}", b in r"([ab\\]{0,3}\.){0,3}[ab\\]{0,3}") {
+        fn the_short_way_compares_as_the_long_one(
+            a in r"([ab\\]{0,3}\.){0,3}[ab\\]{0,3}",
+            b in r"([ab\\]{0,3}\.){0,3}[ab\\]{0,3}",
+            end in r"(\.?[ab]{1,12}){0,2}",
+        ) {
+            let (a, b) = (format!("{a}{end}"), format!("{b}{end}"));
             assert_eq!(compare(&a, &b), compare_labels(&a, &b), "{a:?} {b:?}");
         }
     }

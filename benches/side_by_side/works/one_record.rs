@@ -18,7 +18,8 @@ pub async fn small(bench: &mut Bench) -> Result<()> {
     let slices = bench.slices() + 1;
     let zones = bench.zones("one", slices, SMALL).await?;
     let names = raw_zones(bench, slices, SMALL, Settings::Same).await?;
-    let [raw, scaidns] = in_turns(bench, slices, &[&names], &zones).await?.try_into().unwrap_or_default();
+    let [raw, scaidns] =
+        in_turns(bench, slices, &[(Settings::Same, &names)], &zones).await?.try_into().unwrap_or_default();
     raw.all_succeeded("PowerDNS")?;
     scaidns.all_succeeded("ScaiDNS")?;
     let (raw, scaidns) = (raw.figures(), scaidns.figures());
@@ -35,7 +36,10 @@ pub async fn thousand(bench: &mut Bench) -> Result<()> {
     let same = vec![raw_zones(bench, 1, LARGE, Settings::Same).await?.concat(); slices];
     let zones = vec![zone; slices];
     let [shipped, same, scaidns] =
-        in_turns(bench, slices, &[&shipped, &same], &zones).await?.try_into().unwrap_or_default();
+        in_turns(bench, slices, &[(Settings::Shipped, &shipped), (Settings::Same, &same)], &zones)
+            .await?
+            .try_into()
+            .unwrap_or_default();
     for (raw, target, settings) in [(shipped, Some(LARGE_TARGET), "as shipped"), (same, None, "same settings")] {
         raw.all_succeeded("PowerDNS")?;
         scaidns.all_succeeded("ScaiDNS")?;
@@ -48,7 +52,7 @@ pub async fn thousand(bench: &mut Bench) -> Result<()> {
 
 /// So many zones of PowerDNS's own.
 async fn raw_zones(bench: &mut Bench, count: usize, rrsets: usize, settings: Settings) -> Result<Vec<String>> {
-    let mut powerdns = bench.stack.powerdns()?;
+    let mut powerdns = bench.stack.powerdns_as(settings)?;
     let mut names = Vec::with_capacity(count);
     for _ in 0..count {
         let name = bench.fresh("raw");
@@ -59,9 +63,9 @@ async fn raw_zones(bench: &mut Bench, count: usize, rrsets: usize, settings: Set
 }
 
 /// A slice on each side of PowerDNS's, one through ScaiDNS, and again; a zone a slice. The first round warms up.
-async fn in_turns(bench: &Bench, slices: usize, raw: &[&[String]], zones: &[Zone]) -> Result<Vec<Samples>> {
+async fn in_turns(bench: &Bench, slices: usize, raw: &[(Settings, &[String])], zones: &[Zone]) -> Result<Vec<Samples>> {
     let mut meter = bench.meter().await?;
-    let (mut api, powerdns) = (bench.stack.api()?, bench.stack.powerdns()?);
+    let mut api = bench.stack.api()?;
     let mut sides: Vec<Samples> = Vec::new();
     for slice in 0..slices {
         if slice <= 1 {
@@ -69,8 +73,8 @@ async fn in_turns(bench: &Bench, slices: usize, raw: &[&[String]], zones: &[Zone
         }
         let labels = Bench::labels(slice);
         let Some((scaidns, raw_sides)) = sides.split_last_mut() else { break };
-        for (side, names) in raw_sides.iter_mut().zip(raw) {
-            put_raw(side, &mut meter, powerdns.clone(), &names[slice], &labels).await?;
+        for (side, (settings, names)) in raw_sides.iter_mut().zip(raw) {
+            put_raw(side, &mut meter, bench.stack.powerdns_as(*settings)?, &names[slice], &labels).await?;
         }
         scaidns.one_by_one(&mut meter, SLICE, async |n| api.put(&zones[slice], &labels[n]).await).await?;
     }

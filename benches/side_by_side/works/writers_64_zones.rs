@@ -26,7 +26,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
         let zones = seed::live(bench, "many", WRITERS, records).await?;
         let names = seed::raw(bench, "raw", WRITERS, records, settings).await?;
         bench.stack.restart_powerdns(&zones[1].name).await?;
-        let [raw, scaidns] = compare(bench, &zones, &names).await?;
+        let [raw, scaidns] = compare(bench, &zones, (settings, &names)).await?;
         scaidns.all_succeeded("ScaiDNS")?;
         if raw.failed() > 0 {
             bench.note(format!("{WORK}: PowerDNS {what} failed: {}", raw.failures()));
@@ -38,16 +38,16 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-async fn compare(bench: &Bench, zones: &[Zone], names: &[String]) -> Result<[Samples; 2]> {
+async fn compare(bench: &Bench, zones: &[Zone], raw_zones: (Settings, &[String])) -> Result<[Samples; 2]> {
     let mut meter = bench.meter().await?;
     let (mut raw, mut scaidns) = (Samples::default(), Samples::default());
     let rounds = bench.pick(3, 1);
     let mut warm_up = Samples::default();
     through_scaidns(bench, &mut meter, &mut warm_up, zones, "warm", 1).await?;
-    to_powerdns(bench, &mut meter, &mut warm_up, names, "warm", 1).await?;
+    to_powerdns(bench, &mut meter, &mut warm_up, raw_zones, "warm", 1).await?;
     for round in 0..rounds {
         let prefix = format!("w{round}");
-        to_powerdns(bench, &mut meter, &mut raw, names, &prefix, WRITES).await?;
+        to_powerdns(bench, &mut meter, &mut raw, raw_zones, &prefix, WRITES).await?;
         through_scaidns(bench, &mut meter, &mut scaidns, zones, &prefix, WRITES).await?;
     }
     Ok([raw, scaidns])
@@ -57,11 +57,11 @@ async fn to_powerdns(
     bench: &Bench,
     meter: &mut Meter,
     side: &mut Samples,
-    names: &[String],
+    (settings, names): (Settings, &[String]),
     prefix: &str,
     writes: usize,
 ) -> Result<()> {
-    let (powerdns, share) = (bench.stack.powerdns()?, Share::new(writes * names.len(), bench.deadline()));
+    let (powerdns, share) = (bench.stack.powerdns_as(settings)?, Share::new(writes * names.len(), bench.deadline()));
     let callers = names.iter().map(|name| {
         let mut powerdns = powerdns.clone();
         share.work_off(async move |n| powerdns.put(name, &format!("{prefix}-{n}")).await)

@@ -58,7 +58,7 @@ async fn raw(
     settings: Settings,
 ) -> Result<()> {
     let name = bench.fresh("raw");
-    let mut powerdns = bench.stack.powerdns()?;
+    let mut powerdns = bench.stack.powerdns_as(settings)?;
     powerdns.create_zone(&name, RECORDS, settings).await?;
     let share = Share::new(writes, bench.deadline());
     let callers = (0..writers).map(|writer| {

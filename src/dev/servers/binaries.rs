@@ -8,7 +8,7 @@ use crate::dev::DevError;
 const MORE_FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/sbin"];
 
 /// A server's executable: its names, newest first, and its Debian package.
-pub(super) struct Binary {
+pub struct Binary {
     names: &'static [&'static str],
     package: &'static str,
 }
@@ -17,11 +17,11 @@ pub(super) const MARIADBD: Binary = Binary { names: &["mariadbd", "mysqld"], pac
 pub(super) const MARIADB_INSTALL: Binary =
     Binary { names: &["mariadb-install-db", "mysql_install_db"], package: "mariadb-server" };
 pub(super) const REDIS: Binary = Binary { names: &["redis-server", "valkey-server"], package: "redis-server" };
-pub(super) const PDNS: Binary = Binary { names: &["pdns_server"], package: "pdns-server pdns-backend-mysql" };
+pub const PDNS: Binary = Binary { names: &["pdns_server"], package: "pdns-server pdns-backend-mysql" };
 
 impl Binary {
     /// Its full path.
-    pub(super) fn find(&self) -> Result<PathBuf, DevError> {
+    pub fn find(&self) -> Result<PathBuf, DevError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = || std::env::split_paths(&path).chain(MORE_FOLDERS.iter().map(PathBuf::from));
         self.names

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-pub use binaries::missing as missing_binaries;
+pub use binaries::{PDNS, missing as missing_binaries};
 
 use super::process::{LOG_FOLDER, Process, Program, RUN_FOLDER, STOP_GRACE};
 use super::secrets::Secrets;

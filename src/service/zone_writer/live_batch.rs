@@ -19,6 +19,8 @@ use super::snapshot::{NEWS_FOR, Snapshot};
 /// An intent goes into MariaDB as one statement, and so does its settle, which holds the same as text within JSON and is
 /// at most twice as long: below the default `max_allowed_packet` of 16 MB.
 const INTENT_BYTES_MAX: usize = 6_000_000;
+/// How long a batch waits for its turn at PowerDNS behind those of other zones.
+const SLOT_WAIT: Duration = Duration::from_secs(4);
 /// Younger than this, the last write will still be news when the lock is had.
 const NEWS_JUST_NOW: Duration = Duration::from_millis(3);
 
@@ -67,8 +69,10 @@ impl Batch<'_> {
             self.requests = answers.take_back();
             return self.too_large((snapshot, footing)).await;
         }
-        // never closed; and whoever waits here for long finds its state moved, no more
-        let _slot = self.inner.slots.acquire().await;
+        let Ok(_slot) = tokio::time::timeout(SLOT_WAIT, self.inner.slots.acquire()).await else {
+            self.requests = answers.take_back();
+            return Round::Failed(Error::unavailable("PowerDNS is busy with other zones"));
+        };
         let begun = Instant::now();
         let held = match self.start((snapshot, footing), change, (&payload, json), &changes).await {
             Start::Go(held) => held,
