@@ -57,6 +57,7 @@ macro_rules! block {
                 DECLARE applied BOOLEAN DEFAULT ?;
                 DECLARE zone_serial INT UNSIGNED DEFAULT ?;
                 DECLARE at DATETIME(6) DEFAULT ?;
+                DECLARE drift BOOLEAN DEFAULT ?;
                 DECLARE removed LONGTEXT DEFAULT ?;
                 DECLARE locked BINARY(16);
                 DECLARE held INT;
@@ -106,10 +107,11 @@ macro_rules! block {
                                 created_at DATETIME(6) PATH '$.created_at',
                                 updated_at DATETIME(6) PATH '$.updated_at')) j;
                         UPDATE zones SET revision = revision + ?, serial = COALESCE(zone_serial, serial),
-                            last_change = batch, record_count = ?, drift_noted_at = IF(?, at, drift_noted_at),
+                            last_change = batch, record_count = ?, drift_noted_at = IF(drift, at, drift_noted_at),
                             updated_at = at, wanted_at = NULL WHERE id = zone;
-                    ELSEIF zone_serial IS NOT NULL THEN
-                        UPDATE zones SET serial = zone_serial WHERE id = zone;
+                    ELSEIF zone_serial IS NOT NULL OR drift THEN
+                        UPDATE zones SET serial = COALESCE(zone_serial, serial),
+                            drift_noted_at = IF(drift, at, drift_noted_at) WHERE id = zone;
                     END IF;
                 END IF;
                 ",
@@ -170,6 +172,7 @@ fn bind<'q>(block: &'static str, settlement: &Settlement<'q>) -> Query<'q, MySql
         .bind(*outcome == BatchOutcome::Applied)
         .bind(*serial)
         .bind(datetime(now))
+        .bind(*drift)
         .bind(documents(ids_removed, |id| Value::String(hex::encode(id.0))))
         .bind(zone_name.as_str())
         .bind(*epoch)
@@ -182,7 +185,6 @@ fn bind<'q>(block: &'static str, settlement: &Settlement<'q>) -> Query<'q, MySql
         .bind(documents(ids_put, id_document))
         .bind(changes.len() as u64)
         .bind(*record_count)
-        .bind(*drift)
 }
 
 fn documents<T>(rows: &[T], document: impl Fn(&T) -> Value) -> String {

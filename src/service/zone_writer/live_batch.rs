@@ -168,14 +168,17 @@ impl Batch<'_> {
             Ok(None) => return Start::Moved,
             Err(error) => return Start::Failed(error),
         };
-        let why = match &still {
+        let (why, drift) = match &still {
             Ok(true) => return Start::Go(held),
-            Ok(false) => "somebody else wrote to the zone".to_owned(),
-            Err(error) => error.to_string(),
+            Ok(false) => ("somebody else wrote to the zone".to_owned(), true),
+            Err(error) => (error.to_string(), false),
         };
+        if drift {
+            tracing::warn!(zone = %row.name, "somebody wrote to the zone behind our back; it is read anew");
+        }
         self.inner.snapshots.forget(row.id);
         // nothing was sent: the lock goes, and nothing is recorded as done
-        if let Err(error) = self.inner.drop_intent(&held.intent, payload, &why).await {
+        if let Err(error) = self.inner.drop_noting(&held.intent, payload, (&why, drift)).await {
             return Start::Failed(error);
         }
         match still {

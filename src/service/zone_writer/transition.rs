@@ -388,16 +388,20 @@ impl Inner {
     }
 
     /// Nothing was sent, or only what harms nobody: the lock goes, nothing is recorded as done.
-    pub(super) async fn drop_intent(&self, intent: &Intent, payload: &Payload, why: &str) -> Result<()> {
+    async fn drop_intent(&self, intent: &Intent, payload: &Payload, why: &str) -> Result<()> {
+        self.drop_noting(intent, payload, (why, false)).await
+    }
+
+    /// The same, noting that somebody wrote behind our back.
+    pub(super) async fn drop_noting(
+        &self,
+        intent: &Intent,
+        payload: &Payload,
+        (why, drift): (&str, bool),
+    ) -> Result<()> {
         let now = self.clock.now();
-        let ending = Ending {
-            outcome: BatchOutcome::Dropped,
-            detail: why,
-            serial: None,
-            change_serial: None,
-            drift: false,
-            now,
-        };
+        let outcome = BatchOutcome::Dropped;
+        let ending = Ending { outcome, detail: why, serial: None, change_serial: None, drift, now };
         settle(&self.db, intent, payload, &ending).await?;
         Ok(())
     }
