@@ -194,7 +194,7 @@ fn start_shipped(data: &Path, ports: Ports, environment: &[(String, String)]) ->
     let configuration = format!(
         "launch=gmysql\ngmysql-host=127.0.0.1\ngmysql-port={}\ngmysql-dbname={}\ngmysql-user={}\ngmysql-password={}\n\
          api=yes\napi-key={}\nwebserver-address=127.0.0.1\nwebserver-port={}\nlocal-address=127.0.0.1\n\
-         local-port={}\nsocket-dir=.\n",
+         local-port={}\nsocket-dir=../pdns-shipped\n",
         database.port().context("the database's port")?,
         database.path().trim_start_matches('/'),
         database.username(),
