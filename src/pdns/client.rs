@@ -17,7 +17,10 @@ use super::types::{DeleteAnswer, ListedZone, PatchAnswer, RrsetPatch, ServerZone
 
 /// PowerDNS's web server has a listen backlog of 10; dropped SYNs cost a second each.
 const CALLS_IN_FLIGHT_MAX: usize = 8;
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// With several replicas more calls than it lets wait may meet there all the same. The kernel would try again after a
+/// second; we do after this, and nothing has been sent by then.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
+const CONNECT_ATTEMPTS: u32 = 8;
 /// Until the first byte: callers hear of a PowerDNS that is down within three seconds.
 const READ_TIMEOUT: Duration = Duration::from_millis(2_300);
 /// 100,000 records take gmysql about a second: a factor of ten.
@@ -219,15 +222,25 @@ impl Pdns {
         }
     }
 
-    async fn send(&self, request: RequestBuilder, timeout: Duration) -> Result<Response, PdnsError> {
+    async fn send(&self, mut request: RequestBuilder, timeout: Duration) -> Result<Response, PdnsError> {
         let Ok(_permit) = tokio::time::timeout(PERMIT_TIMEOUT, self.in_flight.acquire()).await else {
             return Err(PdnsError::NotSent("too many calls to PowerDNS are under way".into()));
         };
-        request
-            .timeout(timeout)
-            .send()
-            .await
-            .map_err(|error| if error.is_connect() { PdnsError::NotSent(cause(error)) } else { unreachable(error) })
+        let mut attempts = CONNECT_ATTEMPTS;
+        loop {
+            attempts -= 1;
+            let again = request.try_clone().filter(|_| attempts > 0);
+            let error = match request.timeout(timeout).send().await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            match again {
+                // the connection was never made: a refusal means that nobody listens, a time-out that too many wait
+                Some(again) if error.is_connect() && error.is_timeout() => request = again,
+                _ if error.is_connect() => return Err(PdnsError::NotSent(cause(error))),
+                _ => return Err(unreachable(error)),
+            }
+        }
     }
 }
 
