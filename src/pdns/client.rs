@@ -299,4 +299,38 @@ mod tests {
         assert_eq!(zone_path("shop.test"), "shop.test.");
         assert_eq!(zone_path("0/25.2.0.192.in-addr.arpa"), "0=2F25.2.0.192.in-addr.arpa.");
     }
+
+    #[tokio::test]
+    async fn a_call_that_is_not_let_in_at_first_is_made_all_the_same() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        use tokio::net::{TcpSocket, TcpStream};
+
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let listener = socket.listen(1).expect("listens");
+        let address = listener.local_addr().expect("an address");
+        // those who wait already, as many as it lets wait
+        let mut waiting = Vec::new();
+        while let Ok(stream) = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            waiting.push(stream.expect("let in"));
+        }
+        let server = tokio::spawn(async move {
+            // past one attempt, and before the kernel's own next one
+            tokio::time::sleep(CONNECT_TIMEOUT * 2).await;
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("a caller");
+                let mut request = vec![0; 4_096];
+                if stream.read(&mut request).await.is_ok_and(|length| request[..length].starts_with(b"PUT ")) {
+                    let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+                    stream.write_all(answer).await.expect("answered");
+                    return;
+                }
+            }
+        });
+        drop(waiting);
+        let config = PdnsConfig { api_url: format!("http://{address}"), api_key: "key".into(), dns_address: None };
+        let pdns = Pdns::new(&config).expect("a client");
+        pdns.set_api_rectify("shop.test", true).await.expect("an answer");
+        server.await.expect("one call");
+    }
 }
