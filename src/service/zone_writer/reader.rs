@@ -116,7 +116,7 @@ impl ZoneWriter {
         Ok(listed.filter(|zone| zone.account == row.id.to_string()).map(|zone| zone.serial))
     }
 
-    /// The zone as it stands. Content and ids are read one after the other; a change that lands in between, or is
+    /// The zone as it stands. Content and ids are read side by side; a change that lands meanwhile, or is
     /// between PowerDNS and its settle, makes the reader look again.
     async fn read_view(&self, access: &ZoneAccess) -> Result<ZoneView> {
         const WAITS: u32 = 40; // a change that takes longer is shown as far as it got
