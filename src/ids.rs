@@ -119,8 +119,12 @@ id_types! {
     TenantId = "t";
     /// A partner of the mirror.
     PartnerId = "p";
+    /// A role, one of a tenant's own or one that every installation has.
+    RoleId = "role";
     /// A role assignment.
     RoleAssignmentId = "ra";
+    /// An access grant.
+    AccessGrantId = "ag";
     /// A change in a zone's history.
     ChangeId = "chg";
     /// A request, where the caller brought no id of its own.

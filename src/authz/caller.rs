@@ -1,9 +1,12 @@
 //! Who asks: built once a request from what the mirror says, pure from then on.
 
+use std::collections::BTreeSet;
+
 use crate::ids::{ApiKeyId, TenantId, UserId, ZoneId};
 
 use super::permission::{Permission, PermissionSet};
-use super::role::SystemRole;
+use super::record_scope::{RecordReach, RecordScope};
+use super::role::{Role, SystemRole};
 
 /// Who acts, as the audit log names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +38,31 @@ pub enum AssignmentScope {
     Platform,
     Tenant(TenantId),
     Zone(ZoneId),
+    /// Some records of a zone: of the role no more than [`PermissionSet::of_records`].
+    Records(ZoneId, RecordScope),
 }
 
-/// A role held somewhere.
+/// A role held somewhere, by an assignment or an access grant. What has expired is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
-    pub role: SystemRole,
+    pub role: Role,
     pub scope: AssignmentScope,
+}
+
+impl Assignment {
+    pub fn new(role: impl Into<Role>, scope: AssignmentScope) -> Self {
+        Self { role: role.into(), scope }
+    }
+
+    /// What it gives where it holds.
+    pub fn permissions(&self) -> PermissionSet {
+        match self.scope {
+            AssignmentScope::Platform | AssignmentScope::Tenant(_) | AssignmentScope::Zone(_) => {
+                self.role.permissions()
+            }
+            AssignmentScope::Records(..) => self.role.permissions().intersection(PermissionSet::of_records()),
+        }
+    }
 }
 
 /// The caller of one request.
@@ -61,32 +82,56 @@ impl Caller {
         self.narrowed(|scope| match scope {
             AssignmentScope::Platform => true,
             AssignmentScope::Tenant(tenant) => *tenant == self.tenant,
-            AssignmentScope::Zone(_) => false,
+            AssignmentScope::Zone(_) | AssignmentScope::Records(..) => false,
         })
     }
 
-    /// What the caller holds in one zone of one tenant.
+    /// What the caller holds in the whole of one zone of one tenant.
     pub(super) fn zone_permissions(&self, tenant: TenantId, zone: ZoneId) -> PermissionSet {
         self.narrowed(|scope| match scope {
             AssignmentScope::Platform => true,
             AssignmentScope::Tenant(held) => *held == tenant,
             AssignmentScope::Zone(held) => *held == zone && tenant == self.tenant,
+            AssignmentScope::Records(..) => false,
         })
+    }
+
+    /// What the caller holds in one zone or somewhere in it.
+    pub(super) fn permissions_within(&self, tenant: TenantId, zone: ZoneId) -> PermissionSet {
+        let within = self.narrowed(|scope| match scope {
+            AssignmentScope::Records(held, _) => *held == zone && tenant == self.tenant,
+            AssignmentScope::Platform | AssignmentScope::Tenant(_) | AssignmentScope::Zone(_) => false,
+        });
+        self.zone_permissions(tenant, zone).union(within)
+    }
+
+    /// How far `permission` reaches over the records of a zone.
+    pub(super) fn reach(&self, permission: Permission, tenant: TenantId, zone: ZoneId) -> RecordReach {
+        if self.zone_permissions(tenant, zone).contains(permission) {
+            return RecordReach::Everything;
+        }
+        let part: Vec<RecordScope> = self
+            .assignments
+            .iter()
+            .filter(|assignment| assignment.permissions().contains(permission) && self.in_scopes(permission))
+            .filter_map(|assignment| match &assignment.scope {
+                AssignmentScope::Records(held, scope) if *held == zone && tenant == self.tenant => Some(scope.clone()),
+                _ => None,
+            })
+            .collect();
+        if part.is_empty() { RecordReach::Nothing } else { RecordReach::Part(part) }
     }
 
     /// Zones that the caller may read though it holds nothing in the tenant as a whole.
     pub fn readable_zones(&self) -> Vec<ZoneId> {
         let readable = |assignment: &&Assignment| {
-            assignment.role.permissions().contains(Permission::DomainsRead) && self.in_scopes(Permission::DomainsRead)
+            assignment.permissions().contains(Permission::DomainsRead) && self.in_scopes(Permission::DomainsRead)
         };
-        self.assignments
-            .iter()
-            .filter(readable)
-            .filter_map(|assignment| match assignment.scope {
-                AssignmentScope::Zone(zone) => Some(zone),
-                AssignmentScope::Platform | AssignmentScope::Tenant(_) => None,
-            })
-            .collect()
+        let zones = self.assignments.iter().filter(readable).filter_map(|assignment| match assignment.scope {
+            AssignmentScope::Zone(zone) | AssignmentScope::Records(zone, _) => Some(zone),
+            AssignmentScope::Platform | AssignmentScope::Tenant(_) => None,
+        });
+        zones.collect::<BTreeSet<ZoneId>>().into_iter().collect()
     }
 
     /// Whether the caller is the platform's admin, with nothing taken away.
@@ -104,7 +149,7 @@ impl Caller {
     }
 
     fn holds_role(&self, role: SystemRole, wanted: impl Fn(&AssignmentScope) -> bool) -> bool {
-        self.assignments.iter().any(|assignment| assignment.role == role && wanted(&assignment.scope))
+        self.assignments.iter().any(|assignment| assignment.role == Role::System(role) && wanted(&assignment.scope))
     }
 
     fn in_scopes(&self, permission: Permission) -> bool {
@@ -116,7 +161,7 @@ impl Caller {
             .assignments
             .iter()
             .filter(|assignment| covers(&assignment.scope))
-            .fold(PermissionSet::EMPTY, |set, assignment| set.union(assignment.role.permissions()));
+            .fold(PermissionSet::EMPTY, |set, assignment| set.union(assignment.permissions()));
         match self.scopes {
             Some(scopes) => held.intersection(scopes),
             None => held,

@@ -1,16 +1,23 @@
 //! The one decision, and the proofs it gives.
 
+use std::sync::Arc;
+
+use crate::dns::{OwnerName, RecordType, ZoneName};
 use crate::ids::{TenantId, ZoneId};
 
 use super::caller::Caller;
 use super::permission::{Permission, PermissionSet};
+use super::record_scope::{RecordReach, RecordScope, contain};
 
 /// What a permission is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum Target<'a> {
     Platform,
     Tenant(TenantId),
+    /// The whole zone: what is held over some of its records does not count.
     Zone(ZoneRef),
+    /// All records of the zone that the scope names.
+    Records(ZoneRef, &'a RecordScope),
 }
 
 /// A zone and whose it is, as loaded from the database.
@@ -46,11 +53,25 @@ impl TenantAccess {
     }
 }
 
-/// Proof that the caller may use `permission` on one zone.
-#[derive(Clone, Copy, Debug)]
+/// Proof that the caller may use `permission` on one zone, or on some of its records.
+///
+/// Whoever shows or changes records obeys [`ZoneAccess::covers`]: the view of a zone shows no others, and the zone
+/// writer refuses to touch them.
+#[derive(Clone, Debug)]
 pub struct ZoneAccess {
     zone: ZoneRef,
     permission: Permission,
+    is_limited: bool,
+    records: Arc<RecordRights>,
+}
+
+/// How far the caller's rights over records reach, whatever the proof is of.
+#[derive(Debug)]
+struct RecordRights {
+    read: RecordReach,
+    create: RecordReach,
+    update: RecordReach,
+    delete: RecordReach,
 }
 
 impl ZoneAccess {
@@ -62,10 +83,45 @@ impl ZoneAccess {
         self.permission
     }
 
+    /// Whether the permission is held over some of the zone's records only.
+    pub fn is_limited(&self) -> bool {
+        self.is_limited
+    }
+
+    /// Whether the permission is held over records of this name and type. A permission that is not about records lets
+    /// those be seen that may be read.
+    pub fn covers(&self, zone: &ZoneName, name: &OwnerName, record_type: &RecordType) -> bool {
+        self.reach_of(self.permission).unwrap_or(&self.records.read).covers(zone, name, record_type)
+    }
+
+    /// How far this permission over records reaches; nowhere for one that is about something else.
+    pub fn reach(&self, permission: Permission) -> &RecordReach {
+        self.reach_of(permission).unwrap_or(&RecordReach::Nothing)
+    }
+
+    /// What tells this caller's view of the records from others'; None where it is the whole zone.
+    pub fn view(&self) -> Option<String> {
+        match &self.records.read {
+            RecordReach::Everything => None,
+            reach => Some(format!("{reach:?}")),
+        }
+    }
+
+    fn reach_of(&self, permission: Permission) -> Option<&RecordReach> {
+        match permission {
+            Permission::RecordsRead => Some(&self.records.read),
+            Permission::RecordsCreate => Some(&self.records.create),
+            Permission::RecordsUpdate => Some(&self.records.update),
+            Permission::RecordsDelete => Some(&self.records.delete),
+            _ => None,
+        }
+    }
+
     /// For tests of what stands behind the decision.
     #[cfg(test)]
     pub fn system(zone: ZoneRef, permission: Permission) -> Self {
-        Self { zone, permission }
+        let [read, create, update, delete] = [(); 4].map(|()| RecordReach::Everything);
+        Self { zone, permission, is_limited: false, records: Arc::new(RecordRights { read, create, update, delete }) }
     }
 }
 
@@ -109,7 +165,7 @@ impl Visibility {
 }
 
 /// The decision. Deny by default; a key's scopes only narrow; another tenant's things do not exist.
-pub fn decide(caller: &Caller, permission: Permission, target: Target) -> Result<(), Denied> {
+pub fn decide(caller: &Caller, permission: Permission, target: Target<'_>) -> Result<(), Denied> {
     let held = match target {
         Target::Platform => {
             if caller.is_platform_admin() {
@@ -124,15 +180,18 @@ pub fn decide(caller: &Caller, permission: Permission, target: Target) -> Result
             }
             caller.tenant_permissions()
         }
-        Target::Zone(zone) => {
-            if zone.tenant != caller.tenant && !caller.is_platform_admin() {
-                return Err(Denied::Hidden);
+        Target::Zone(zone) => visible_zone(caller, zone)?.whole,
+        Target::Records(zone, wanted) => {
+            let held = visible_zone(caller, zone)?;
+            if held.whole.contains(permission) {
+                return Ok(());
             }
-            let held = caller.zone_permissions(zone.tenant, zone.id);
-            if !held.contains(Permission::DomainsRead) && held == PermissionSet::EMPTY {
-                return Err(Denied::Hidden);
-            }
-            held
+            return match caller.reach(permission, zone.tenant, zone.id) {
+                RecordReach::Part(scopes) if contain(&scopes, wanted) => Ok(()),
+                RecordReach::Nothing | RecordReach::Part(_) | RecordReach::Everything => {
+                    Err(Denied::Missing(permission))
+                }
+            };
         }
     };
     if held.contains(permission) { Ok(()) } else { Err(Denied::Missing(permission)) }
@@ -144,78 +203,36 @@ pub fn decide_tenant(caller: &Caller, permission: Permission) -> Result<TenantAc
     Ok(TenantAccess { tenant: caller.tenant, permission })
 }
 
-/// [`decide`] for one zone, as a proof.
-pub fn decide_zone(caller: &Caller, permission: Permission, zone: ZoneRef) -> Result<ZoneAccess, Denied> {
-    decide(caller, permission, Target::Zone(zone))?;
-    Ok(ZoneAccess { zone, permission })
+/// What a caller holds in a zone that it may see.
+struct HeldInZone {
+    whole: PermissionSet,
+    /// In the whole zone or over some of its records.
+    within: PermissionSet,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::{Actor, Assignment, AssignmentScope, SystemRole};
-    use super::*;
-
-    fn caller(tenant: TenantId, assignments: Vec<Assignment>) -> Caller {
-        Caller { actor: Actor::System { name: "test" }, tenant, assignments, scopes: None }
+fn visible_zone(caller: &Caller, zone: ZoneRef) -> Result<HeldInZone, Denied> {
+    if zone.tenant != caller.tenant && !caller.is_platform_admin() {
+        return Err(Denied::Hidden);
     }
-
-    fn held(role: SystemRole, scope: AssignmentScope) -> Assignment {
-        Assignment { role, scope }
+    let within = caller.permissions_within(zone.tenant, zone.id);
+    if within == PermissionSet::EMPTY {
+        return Err(Denied::Hidden);
     }
+    Ok(HeldInZone { whole: caller.zone_permissions(zone.tenant, zone.id), within })
+}
 
-    #[test]
-    fn nobody_holds_anything_by_default() {
-        let tenant = TenantId::new();
-        let nobody = caller(tenant, vec![]);
-        let zone = ZoneRef { id: ZoneId::new(), tenant };
-        for permission in Permission::ALL {
-            assert!(decide_tenant(&nobody, *permission).is_err());
-            assert_eq!(decide_zone(&nobody, *permission, zone).err(), Some(Denied::Hidden));
-        }
+/// The decision for one zone, as a proof. Held over some of its records suffices: the proof says of which.
+pub fn decide_zone(caller: &Caller, permission: Permission, zone: ZoneRef) -> Result<ZoneAccess, Denied> {
+    let held = visible_zone(caller, zone)?;
+    if !held.within.contains(permission) {
+        return Err(Denied::Missing(permission));
     }
-
-    #[test]
-    fn another_tenants_zone_does_not_exist() {
-        let (own, other) = (TenantId::new(), TenantId::new());
-        let admin = caller(own, vec![held(SystemRole::TenantAdmin, AssignmentScope::Tenant(own))]);
-        let zone = ZoneRef { id: ZoneId::new(), tenant: other };
-        for permission in Permission::ALL {
-            assert_eq!(decide_zone(&admin, *permission, zone).err(), Some(Denied::Hidden));
-        }
-    }
-
-    #[test]
-    fn scopes_narrow_and_never_widen() {
-        let tenant = TenantId::new();
-        let mut key = caller(tenant, vec![held(SystemRole::ReadOnly, AssignmentScope::Tenant(tenant))]);
-        key.scopes = Some(PermissionSet::parse(["records:read", "records:write"]).expect("known"));
-        let zone = ZoneRef { id: ZoneId::new(), tenant };
-        assert!(decide_zone(&key, Permission::RecordsRead, zone).is_ok());
-        let denied = |p| decide_zone(&key, p, zone).err();
-        assert_eq!(denied(Permission::RecordsCreate), Some(Denied::Missing(Permission::RecordsCreate)));
-        assert_eq!(denied(Permission::DomainsRead), Some(Denied::Missing(Permission::DomainsRead)));
-    }
-
-    #[test]
-    fn a_role_on_one_zone_reaches_no_other() {
-        let tenant = TenantId::new();
-        let zone = ZoneRef { id: ZoneId::new(), tenant };
-        let editor = caller(tenant, vec![held(SystemRole::RecordEditor, AssignmentScope::Zone(zone.id))]);
-        assert!(decide_zone(&editor, Permission::RecordsCreate, zone).is_ok());
-        assert!(decide_zone(&editor, Permission::RecordsDelete, zone).is_err());
-        let sibling = ZoneRef { id: ZoneId::new(), tenant };
-        assert_eq!(decide_zone(&editor, Permission::RecordsRead, sibling).err(), Some(Denied::Hidden));
-        assert_eq!(Visibility::of_zones(&editor).zones(), Some(&[zone.id][..]));
-    }
-
-    #[test]
-    fn a_tenant_admin_holds_neither_the_bypass_nor_the_platform() {
-        let tenant = TenantId::new();
-        let admin = caller(tenant, vec![held(SystemRole::TenantAdmin, AssignmentScope::Tenant(tenant))]);
-        assert!(decide_tenant(&admin, Permission::DomainsCreate).is_ok());
-        for permission in [Permission::ValidationBypass, Permission::PlatformManage] {
-            assert!(decide_tenant(&admin, permission).is_err());
-            assert!(decide(&admin, permission, Target::Platform).is_err());
-        }
-    }
+    let reach = |permission| caller.reach(permission, zone.tenant, zone.id);
+    let records = RecordRights {
+        read: reach(Permission::RecordsRead),
+        create: reach(Permission::RecordsCreate),
+        update: reach(Permission::RecordsUpdate),
+        delete: reach(Permission::RecordsDelete),
+    };
+    Ok(ZoneAccess { zone, permission, is_limited: !held.whole.contains(permission), records: Arc::new(records) })
 }

@@ -7,9 +7,13 @@
 mod caller;
 mod decide;
 mod permission;
+mod record_scope;
 mod role;
+#[cfg(test)]
+mod tests;
 
 pub use caller::{Actor, Assignment, AssignmentScope, Caller};
 pub use decide::{Denied, Target, TenantAccess, Visibility, ZoneAccess, ZoneRef, decide, decide_tenant, decide_zone};
 pub use permission::{Permission, PermissionSet, UnknownPermission};
-pub use role::SystemRole;
+pub use record_scope::{BadPattern, NAME_PATTERN_MAX, NamePattern, Names, RecordReach, RecordScope};
+pub use role::{CustomRole, Role, SystemRole};

@@ -74,7 +74,7 @@ impl fmt::Display for Permission {
 }
 
 /// A set of permissions; a bit each.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct PermissionSet(u64);
 
 impl PermissionSet {
@@ -82,6 +82,17 @@ impl PermissionSet {
 
     pub fn all() -> Self {
         Permission::ALL.iter().copied().collect()
+    }
+
+    /// What of a role a right over a part of a zone conveys.
+    pub fn of_records() -> Self {
+        use Permission as P;
+        [P::DomainsRead, P::RecordsRead, P::RecordsCreate, P::RecordsUpdate, P::RecordsDelete].into_iter().collect()
+    }
+
+    /// What only the platform's admin may give: the platform, and the bypass of a proof that others rely on.
+    pub fn of_platform() -> Self {
+        [Permission::ValidationBypass, Permission::PlatformRead, Permission::PlatformManage].into_iter().collect()
     }
 
     /// Reads `resource:action`, `resource:*`, `*`, and `resource:write` for create, update and delete together.

@@ -41,7 +41,7 @@ fn code_of(error: &Error) -> u8 {
     match error {
         Error::Invalid { .. } | Error::Schema(_) | Error::Conflict { .. } | Error::Several { .. } => 6,
         Error::Unauthenticated(_) => 3,
-        Error::Forbidden { .. } => 4,
+        Error::Forbidden { .. } | Error::OutOfScope { .. } => 4,
         Error::NotFound(_) => 5,
         Error::Upstream(_) | Error::Unavailable { .. } | Error::OutcomeUnknown(_) => 7,
         Error::Internal(_) => 1,

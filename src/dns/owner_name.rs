@@ -129,7 +129,8 @@ impl OwnerName {
         labels.into_iter()
     }
 
-    fn relative(&self, zone: &ZoneName) -> Option<&str> {
+    /// The name without the zone's: nothing at the apex and outside the zone.
+    pub fn relative(&self, zone: &ZoneName) -> Option<&str> {
         if !self.is_in(zone) {
             return None;
         }

@@ -144,6 +144,12 @@ impl From<Error> for Failure {
             },
             Error::Unauthenticated(message) => Self::text(StatusCode::UNAUTHORIZED, "unauthenticated", message),
             Error::Forbidden { message, code } => Self::text(StatusCode::FORBIDDEN, code, message),
+            Error::OutOfScope { message, field } => Self {
+                status: StatusCode::FORBIDDEN,
+                code: "outside_grant",
+                detail: structured(message, Some(field), Vec::new(), None),
+                retry_after: None,
+            },
             Error::NotFound(what) => Self::text(StatusCode::NOT_FOUND, "not_found", format!("{what} not found")),
             Error::Conflict { message, code, field, conflicts } => Self {
                 status: StatusCode::CONFLICT,

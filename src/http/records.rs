@@ -188,8 +188,8 @@ pub async fn list(
     let include_system = query.include_system.unwrap_or(false);
     let filter = RecordFilter::new(query.record_type.as_deref(), query.name.as_deref(), include_system)?;
     let view = records::open(&services, &context, id).await?;
-    // whoever may read the zone's records sees all of them, so the caller makes no difference
-    let tag = view.version().map(|version| EntityTag::of(&[&version, asked.as_deref().unwrap_or_default()]));
+    let part = view.part().unwrap_or_default();
+    let tag = view.version().map(|version| EntityTag::of(&[&version, &part, asked.as_deref().unwrap_or_default()]));
     if let Some(tag) = tag.as_ref().filter(|tag| tag.is_had(&headers)) {
         return Ok(tag.not_modified());
     }

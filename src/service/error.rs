@@ -35,6 +35,9 @@ pub enum Error {
     Unauthenticated(String),
     #[error("{message}")]
     Forbidden { message: String, code: &'static str },
+    /// Allowed in a part of the zone that this is outside of.
+    #[error("{message}")]
+    OutOfScope { message: String, field: &'static str },
     /// Absent, or not visible to the caller, which looks the same.
     #[error("{0} not found")]
     NotFound(&'static str),

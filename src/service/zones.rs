@@ -99,7 +99,12 @@ pub async fn get(services: &Services, context: &Context, id: ZoneId) -> Result<Z
     detail(services, row, &access).await
 }
 
-async fn detail(services: &Services, row: ZoneRow, access: &ZoneAccess) -> Result<ZoneDetail> {
+async fn detail(services: &Services, mut row: ZoneRow, access: &ZoneAccess) -> Result<ZoneDetail> {
+    if access.is_limited() {
+        // who sees some of the records is not told how many there are
+        let seen = services.writer.view(access).await?.records_where(|_| true).count();
+        row.record_count = u32::try_from(seen).unwrap_or(u32::MAX);
+    }
     let validation = if row.status == ZoneStatus::PendingValidation {
         within(validations::open(&services.db, access)).await?.filter(|open| open.expires_at > services.clock.now())
     } else {
@@ -289,7 +294,8 @@ pub async fn update(services: &Services, context: &Context, id: ZoneId, patch: Z
     };
     // first what may be refused, so that a refusal changes nothing
     if let Some(status) = status.filter(|status| *status != row.status) {
-        let departure = departure(services, context, &row, access, "domain.update", status_values(row.status, status));
+        let departure =
+            departure(services, context, &row, access.clone(), "domain.update", status_values(row.status, status));
         services.writer.set_status(departure, status).await?;
     }
     if wanted.changes_something() {
@@ -338,7 +344,7 @@ pub async fn delete_for_good(services: &Services, context: &Context, id: ZoneId)
     let (row, access) = load(services, context, id, Permission::DomainsDelete).await?;
     if row.status == ZoneStatus::Active {
         let values = status_values(row.status, ZoneStatus::Inactive);
-        let withdrawal = departure(services, context, &row, access, "domain.update", values);
+        let withdrawal = departure(services, context, &row, access.clone(), "domain.update", values);
         services.writer.set_status(withdrawal, ZoneStatus::Inactive).await?;
     }
     let before =

@@ -27,8 +27,8 @@ pub struct Profile {
 
 #[derive(Clone, Debug)]
 pub struct HeldRole {
-    pub role: &'static str,
-    /// `platform`, `tenant` or `domain`
+    pub role: String,
+    /// `platform`, `tenant`, `domain` or `record`
     pub scope: &'static str,
     pub scope_id: Option<String>,
 }
@@ -69,6 +69,7 @@ fn held_role(assignment: &Assignment) -> HeldRole {
         AssignmentScope::Platform => ("platform", None),
         AssignmentScope::Tenant(id) => ("tenant", Some(id.to_string())),
         AssignmentScope::Zone(id) => ("domain", Some(id.to_string())),
+        AssignmentScope::Records(id, _) => ("record", Some(id.to_string())),
     };
-    HeldRole { role: role.as_str(), scope, scope_id }
+    HeldRole { role: role.name().to_owned(), scope, scope_id }
 }

@@ -1,6 +1,6 @@
 //! What a user or a group holds in a tenant, decided from the mirror alone. Pure.
 
-use crate::authz::{Assignment, AssignmentScope, Caller, PermissionSet, SystemRole, Target, ZoneRef, decide};
+use crate::authz::{Assignment, AssignmentScope, Caller, PermissionSet, Role, SystemRole, Target, ZoneRef, decide};
 use crate::ids::{TenantId, ZoneId};
 use crate::storage::directory::{Holder, HolderKind, StoredAssignment, TenantRow, UserRow};
 use crate::tenancy::{AdminRole, Standing};
@@ -34,10 +34,10 @@ pub fn key_assignments_in(holder: &Holder, tenant: &TenantRow) -> Vec<Assignment
             pinned.push(Assignment { role, scope: held });
             continue;
         }
-        pinned.push(Assignment { role, scope: scope.clone() });
-        if role == SystemRole::PlatformAdmin {
-            pinned.push(Assignment { role: SystemRole::TenantAdmin, scope: scope.clone() });
+        if role == Role::System(SystemRole::PlatformAdmin) {
+            pinned.push(Assignment::new(SystemRole::TenantAdmin, scope.clone()));
         }
+        pinned.push(Assignment { role, scope: scope.clone() });
     }
     pinned
 }
@@ -52,18 +52,19 @@ pub fn admin_role(holder: &Holder) -> AdminRole {
 
 /// Every permission held anywhere, single zones included: what a key's scopes may name.
 pub fn held_anywhere(assignments: &[Assignment]) -> PermissionSet {
-    assignments.iter().fold(PermissionSet::EMPTY, |set, assignment| set.union(assignment.role.permissions()))
+    assignments.iter().fold(PermissionSet::EMPTY, |set, assignment| set.union(assignment.permissions()))
 }
 
 /// Whether the caller holds all that these give, wherever they hold.
 pub fn covers(caller: &Caller, assignments: &[Assignment], tenant: TenantId) -> bool {
-    assignments.iter().all(|Assignment { role, scope }| {
-        let target = match scope {
+    assignments.iter().all(|assignment| {
+        let target = match &assignment.scope {
             AssignmentScope::Platform => Target::Platform,
             AssignmentScope::Tenant(held) => Target::Tenant(*held),
             AssignmentScope::Zone(zone) => Target::Zone(ZoneRef { id: *zone, tenant }),
+            AssignmentScope::Records(zone, scope) => Target::Records(ZoneRef { id: *zone, tenant }, scope),
         };
-        role.permissions().iter().all(|permission| decide(caller, permission, target).is_ok())
+        assignment.permissions().iter().all(|permission| decide(caller, permission, target).is_ok())
     })
 }
 
@@ -99,9 +100,9 @@ fn admin_assignment(home: &TenantRow, role: AdminRole, tenant: &TenantRow) -> Op
     match role {
         AdminRole::None => None,
         AdminRole::TenantAdmin | AdminRole::PartnerAdmin => {
-            Some(Assignment { role: SystemRole::TenantAdmin, scope: AssignmentScope::Tenant(tenant.id) })
+            Some(Assignment::new(SystemRole::TenantAdmin, AssignmentScope::Tenant(tenant.id)))
         }
-        AdminRole::SuperAdmin => Some(Assignment { role: SystemRole::PlatformAdmin, scope: AssignmentScope::Platform }),
+        AdminRole::SuperAdmin => Some(Assignment::new(SystemRole::PlatformAdmin, AssignmentScope::Platform)),
     }
 }
 
@@ -116,7 +117,7 @@ fn stored_assignment(stored: &StoredAssignment, tenant: TenantId) -> Option<Assi
         "domain" => AssignmentScope::Zone(ZoneId((*scope_id)?)),
         _ => return None,
     };
-    Some(Assignment { role, scope })
+    Some(Assignment::new(role, scope))
 }
 
 #[cfg(test)]

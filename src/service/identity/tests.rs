@@ -83,7 +83,7 @@ impl World {
     /// What the replica makes of the key and of the token: the roles held, or why not.
     async fn seen(&self) -> [std::result::Result<Vec<SystemRole>, String>; 2] {
         let roles = |caller: Result<Caller>| match caller {
-            Ok(caller) => Ok(caller.assignments.iter().map(|assignment| assignment.role).collect()),
+            Ok(caller) => Ok(caller.assignments.iter().filter_map(|held| SystemRole::by_id(held.role.id())).collect()),
             Err(error) => Err(error.to_string()),
         };
         [

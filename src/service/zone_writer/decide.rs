@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::authz::{Denied, Permission, RecordReach, ZoneAccess};
 use crate::dns::{
     EditContext, FieldError, Operation, OperationError, OperationOutcome, PartialOutcome, RecordRef, RecordState,
-    RecordType, Refused, RrsetChange, Warning, ZoneContent,
+    RecordType, Refused, RrsetChange, RrsetKey, Warning, ZoneContent,
 };
 use crate::ids::{ChangeId, RecordId};
 use crate::storage::audit::AuditEntry;
@@ -88,6 +89,15 @@ pub enum Decision {
     Accepted(Box<Accepted>),
 }
 
+/// A request's operations in the terms of the zone.
+struct Compiled {
+    /// The positions of `operations` in the request.
+    allowed: Vec<usize>,
+    operations: Vec<Operation>,
+    /// Those beyond the caller's rights.
+    outside: Vec<Refusal>,
+}
+
 /// What a decision is made with.
 pub struct Deciding<'a> {
     pub row: &'a ZoneRow,
@@ -99,9 +109,7 @@ pub struct Deciding<'a> {
 impl Deciding<'_> {
     /// Decides one request. Of one that only asks nothing stays.
     pub fn decide(&mut self, write: &ZoneWrite) -> Decision {
-        let compiled: Result<Vec<Operation>> =
-            write.operations.iter().map(|operation| self.compile(operation)).collect();
-        let compiled = match compiled {
+        let Compiled { allowed, operations: compiled, outside } = match self.compile_allowed(write) {
             Ok(compiled) => compiled,
             Err(error) => return Decision::Answered(Err(error)),
         };
@@ -118,26 +126,26 @@ impl Deciding<'_> {
             },
         };
         let (mut done, mut refused) = (Vec::new(), Refused::new());
-        for (index, (operation, outcome)) in write.operations.iter().zip(outcomes).enumerate() {
+        for (index, outcome) in allowed.into_iter().zip(outcomes) {
             match outcome {
-                Ok(outcome) => done.push((operation, self.as_left(outcome))),
+                Ok(outcome) => done.push((&write.operations[index], self.as_left(outcome))),
                 Err(error) => drop(refused.insert(index, error)),
             }
         }
         if write.dry_run || changes.is_empty() {
             let operations = self.views_of_asked(done);
             self.content.undo(&changes);
-            let refused = self.refusals(refused, &operations);
+            let refused = self.refusals(write, refused, outside, &operations);
             return Decision::Answered(Ok(WriteOutcome { operations, refused, change: None }));
         }
-        Decision::Accepted(Box::new(self.accept(write, done, refused, changes)))
+        Decision::Accepted(Box::new(self.accept(write, done, (refused, outside), changes)))
     }
 
     fn accept(
         &mut self,
         write: &ZoneWrite,
         done: Vec<(&RecordOperation, OperationOutcome)>,
-        refused: Refused,
+        (refused, outside): (Refused, Vec<Refusal>),
         changes: Vec<RrsetChange>,
     ) -> Accepted {
         let mut operations = Vec::with_capacity(done.len());
@@ -150,7 +158,7 @@ impl Deciding<'_> {
             operations.push(RecordOutcome { before, after, warnings });
         }
         let audit = self.audit_entries(write, &operations);
-        let refused = self.refusals(refused, &operations);
+        let refused = self.refusals(write, refused, outside, &operations);
         self.ids.follow(&changes);
         let change = ChangeId::new();
         Accepted {
@@ -168,6 +176,55 @@ impl Deciding<'_> {
             after.ttl = rrset.ttl;
         }
         outcome
+    }
+
+    /// The operations that the caller's rights over records allow. One that they do not is refused, and the request
+    /// with it unless each stands alone.
+    fn compile_allowed(&self, write: &ZoneWrite) -> Result<Compiled> {
+        let mut compiled = Compiled { allowed: Vec::new(), operations: Vec::new(), outside: Vec::new() };
+        for (index, operation) in write.operations.iter().enumerate() {
+            match self.compile(operation).and_then(|compiled| self.allow(&write.access, compiled)) {
+                Ok(operation) => {
+                    compiled.allowed.push(index);
+                    compiled.operations.push(operation);
+                }
+                Err(error @ (Error::OutOfScope { .. } | Error::Forbidden { .. }))
+                    if matches!(write.grouping, Grouping::EachAlone(_)) =>
+                {
+                    compiled.outside.push(Refusal { index, error });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(compiled)
+    }
+
+    /// Each operation needs its own permission over the record that it is about. A record that the caller may not see
+    /// does not exist for it.
+    fn allow(&self, access: &ZoneAccess, operation: Operation) -> Result<Operation> {
+        let (permission, key) = match &operation {
+            Operation::Add { name, record_type, .. } => {
+                (Permission::RecordsCreate, RrsetKey { name: name.clone(), record_type: record_type.clone() })
+            }
+            Operation::Update { target, .. } => (Permission::RecordsUpdate, target.key.clone()),
+            Operation::Delete { target } => (Permission::RecordsDelete, target.key.clone()),
+        };
+        let zone = &self.row.name;
+        let reach = access.reach(permission);
+        if reach.covers(zone, &key.name, &key.record_type) {
+            return Ok(operation);
+        }
+        let is_new = matches!(operation, Operation::Add { .. });
+        if !is_new && !access.reach(Permission::RecordsRead).covers(zone, &key.name, &key.record_type) {
+            return Err(Error::NotFound("Record"));
+        }
+        if *reach == RecordReach::Nothing {
+            return Err(Denied::Missing(permission).into());
+        }
+        let field = if reach.covers_name(zone, &key.name) { "type" } else { "name" };
+        let (name, record_type) = (key.name.display_name(zone), &key.record_type);
+        let message = format!("Your access to this domain does not cover {name} {record_type}");
+        Err(Error::OutOfScope { message, field })
     }
 
     fn compile(&self, operation: &RecordOperation) -> Result<Operation> {
@@ -194,25 +251,42 @@ impl Deciding<'_> {
         if write.grouping == Grouping::Single
             && let Some((_, error)) = refused.next()
         {
-            return self.refusal(error, |record| Some(self.ids.id_of(&record.digest()).0));
+            return self.refusal(error, |record| self.visible_id(write, record));
         }
         let errors = refused.map(|(index, error)| Refusal { index, error: self.refusal(error, |_| None) });
         Error::Several { message, errors: errors.collect() }
     }
 
+    /// The id of a record, if the caller may know of it.
+    fn visible_id(&self, write: &ZoneWrite, record: &RecordRef) -> Option<RecordId> {
+        let RrsetKey { name, record_type } = &record.key;
+        let reach = write.access.reach(Permission::RecordsRead);
+        reach.covers(&self.row.name, name, record_type).then(|| self.ids.id_of(&record.digest()).0)
+    }
+
     /// What was left out, with the records that stood in its way: some of them may have come with this request.
-    fn refusals(&self, refused: Refused, done: &[RecordOutcome]) -> Vec<Refusal> {
+    fn refusals(
+        &self,
+        write: &ZoneWrite,
+        refused: Refused,
+        outside: Vec<Refusal>,
+        done: &[RecordOutcome],
+    ) -> Vec<Refusal> {
         if refused.is_empty() {
-            return Vec::new();
+            return outside;
         }
         let made: HashMap<&RecordRef, RecordId> =
             done.iter().flat_map(|outcome| &outcome.after).map(|view| (&view.reference, view.id)).collect();
         let mut left = CONFLICTS_NAMED_MAX;
         let mut name = |record: &RecordRef| {
             left = left.checked_sub(1)?;
-            Some(made.get(record).copied().unwrap_or_else(|| self.ids.id_of(&record.digest()).0))
+            made.get(record).copied().or_else(|| self.visible_id(write, record))
         };
-        refused.into_iter().map(|(index, error)| Refusal { index, error: self.refusal(error, &mut name) }).collect()
+        let refused =
+            refused.into_iter().map(|(index, error)| Refusal { index, error: self.refusal(error, &mut name) });
+        let mut all: Vec<Refusal> = outside.into_iter().chain(refused).collect();
+        all.sort_by_key(|refusal| refusal.index);
+        all
     }
 
     fn refusal(&self, error: OperationError, name: impl FnMut(&RecordRef) -> Option<RecordId>) -> Error {

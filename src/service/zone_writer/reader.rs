@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::authz::ZoneAccess;
+use crate::authz::{Permission, ZoneAccess};
 use crate::dns::{RecordRef, RrsetKey, ZoneContent, serial as serials};
 use crate::ids::{ChangeId, RecordId};
 use crate::resolve;
@@ -20,10 +20,11 @@ use super::ids::IdBook;
 use super::payload::{IdRow, Payload};
 use super::snapshot::Snapshot;
 
-/// A zone's records as one consistent state.
+/// A zone's records as one consistent state, as far as whoever asked may read them.
 pub struct ZoneView {
     pub row: ZoneRow,
     pub serial: Option<u32>,
+    access: ZoneAccess,
     content: ZoneContent,
     ids: IdBook,
 }
@@ -31,7 +32,7 @@ pub struct ZoneView {
 impl ZoneView {
     /// The records of the RRsets that are wanted, in canonical order.
     pub fn records_where(&self, is_wanted: impl Fn(&RrsetKey) -> bool) -> impl Iterator<Item = RecordView> {
-        self.content.iter().filter(move |(key, _)| is_wanted(key)).flat_map(|(key, rrset)| {
+        self.content.iter().filter(move |(key, _)| self.is_readable(key) && is_wanted(key)).flat_map(|(key, rrset)| {
             rrset.records.iter().map(|record| {
                 let reference = RecordRef { key: key.clone(), content: record.content.clone() };
                 self.view(reference, rrset.ttl, record.disabled)
@@ -39,7 +40,12 @@ impl ZoneView {
         })
     }
 
-    /// What says whether the records are still the same: an equal version is equal content. None where nobody can tell,
+    fn is_readable(&self, key: &RrsetKey) -> bool {
+        self.access.reach(Permission::RecordsRead).covers(&self.row.name, &key.name, &key.record_type)
+    }
+
+    /// What says whether the records are still the same: an equal version is equal content for who sees the same of it
+    /// ([`ZoneView::part`]). None where nobody can tell,
     /// since a withdrawn zone's serial does not move.
     pub fn version(&self) -> Option<String> {
         let ZoneRow { id, status, revision, last_change, .. } = &self.row;
@@ -53,8 +59,13 @@ impl ZoneView {
         }
     }
 
+    /// What tells this view from one of the whole zone.
+    pub fn part(&self) -> Option<String> {
+        self.access.view()
+    }
+
     pub fn find(&self, id: RecordId) -> Option<RecordView> {
-        let wanted = self.ids.resolve(id, &self.content)?;
+        let wanted = self.ids.resolve(id, &self.content).filter(|wanted| self.is_readable(&wanted.key))?;
         let rrset = self.content.get(&wanted.key)?;
         let record = rrset.records.iter().find(|record| {
             RecordRef { key: wanted.key.clone(), content: record.content.clone() }.digest() == wanted.digest()
@@ -73,14 +84,14 @@ impl ZoneWriter {
     /// The zone as it stands: what is remembered of it, if MariaDB and PowerDNS say that it is still so, else read anew.
     pub async fn view(&self, access: &ZoneAccess) -> Result<ZoneView> {
         if let Some(known) = self.inner.snapshots.get(access.zone().id)
-            && let Some(view) = self.remembered(&known).await?
+            && let Some(view) = self.remembered(access, &known).await?
         {
             return Ok(view);
         }
         self.read_view(access).await
     }
 
-    async fn remembered(&self, known: &Arc<Snapshot>) -> Result<Option<ZoneView>> {
+    async fn remembered(&self, access: &ZoneAccess, known: &Arc<Snapshot>) -> Result<Option<ZoneView>> {
         let inner = &self.inner;
         let look = within(zones::for_write(&inner.db, known.row.id));
         let (found, serial) = tokio::join!(look, self.asked_serial(known));
@@ -99,7 +110,7 @@ impl ZoneWriter {
         }
         inner.snapshots.put(snapshot.clone());
         let (content, ids) = (snapshot.content.clone(), snapshot.ids.clone());
-        Ok(Some(ZoneView { row, serial: Some(expected), content, ids }))
+        Ok(Some(ZoneView { row, serial: Some(expected), access: access.clone(), content, ids }))
     }
 
     /// The serial that PowerDNS has: by an SOA query where it may be asked so, by its API where that says another than
@@ -150,7 +161,7 @@ impl ZoneWriter {
                     }
                     (None, _) => {}
                 }
-                return Ok(ZoneView { row, serial, content, ids });
+                return Ok(ZoneView { row, serial, access: access.clone(), content, ids });
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -41,7 +41,7 @@ async fn edit_at_random(rng: &mut StdRng, writer: &ZoneWriter, access: &ZoneAcce
     let zone = "turns.test";
     let name = format!("h{}.{zone}", rng.random_range(0..6));
     let value = format!("192.0.2.{}", rng.random_range(0..8));
-    let mut write = addition(*access, &name, RecordType::A, &value);
+    let mut write = addition(access, &name, RecordType::A, &value);
     let view = writer.view(access).await.expect("the zone");
     let records: Vec<RecordView> = view.records_where(|key| !key.name.is_apex(&view.row.name)).collect();
     let picked = (!records.is_empty()).then(|| records[rng.random_range(0..records.len())].id);
@@ -119,9 +119,9 @@ async fn what_an_outsider_wrote_elsewhere_in_the_zone_is_not_caught_up_over() {
     let access = world.live(&one, "beside.test").await;
     two.view(&access).await.expect("remembered");
     write_outside(&world, "beside.test", "x", 1).await;
-    one.apply(addition(access, "y.beside.test", RecordType::A, "192.0.2.1")).await.expect("written");
+    one.apply(addition(&access, "y.beside.test", RecordType::A, "192.0.2.1")).await.expect("written");
     // its history has no gap in revisions, but one in serials
-    two.apply(addition(access, "x.beside.test", RecordType::A, "192.0.2.2")).await.expect("written");
+    two.apply(addition(&access, "x.beside.test", RecordType::A, "192.0.2.2")).await.expect("written");
     let view = two.view(&access).await.expect("the zone");
     let shown: Vec<String> =
         view.records_where(|key| key.name.as_str() == "x.beside.test").map(|record| record.reference.content).collect();
@@ -134,7 +134,7 @@ async fn a_settle_that_is_killed_in_the_middle_leaves_nothing_half_done() {
     let writer = world.writer();
     let access = world.live(&writer, "killed.test").await;
     let mut lock = world.db.begin().await.expect("transaction");
-    let add = |name: &str| addition(access, name, RecordType::A, "192.0.2.1");
+    let add = |name: &str| addition(&access, name, RecordType::A, "192.0.2.1");
     writer.apply(add("a.killed.test")).await.expect("written");
     // the settle waits for the history's table, inside its own transaction
     sqlx::query("SELECT * FROM zone_changes WHERE zone_id = ? FOR UPDATE")
@@ -190,7 +190,7 @@ async fn what_an_outsider_wrote_is_neither_overwritten_nor_hidden() {
     let world = World::start().await;
     let (one, two) = (world.writer(), world.writer());
     let access = world.live(&one, "outside.test").await;
-    let add = |value: &'static str| addition(access, "w.outside.test", RecordType::A, value);
+    let add = |value: &'static str| addition(&access, "w.outside.test", RecordType::A, value);
     one.apply(add("192.0.2.1")).await.expect("written");
     two.view(&access).await.expect("remembered at the other replica, too");
     for (round, writer) in [&one, &two, &one].into_iter().enumerate() {
@@ -218,13 +218,13 @@ async fn a_remembered_zone_that_was_withdrawn_or_removed_elsewhere_takes_no_writ
     let world = World::start().await;
     let (one, two) = (world.writer(), world.writer());
     let access = world.live(&one, "gone.test").await;
-    let add = |name: &str| addition(access, name, RecordType::A, "192.0.2.1");
+    let add = |name: &str| addition(&access, name, RecordType::A, "192.0.2.1");
     two.apply(add("a.gone.test")).await.expect("written, so remembered");
-    one.set_status(departure(access), ZoneStatus::Inactive).await.expect("withdrawn");
+    one.set_status(departure(&access), ZoneStatus::Inactive).await.expect("withdrawn");
     assert!(matches!(two.apply(add("b.gone.test")).await, Err(Error::Conflict { .. })));
     // what would change nothing is refused all the same
     assert!(matches!(two.apply(add("a.gone.test")).await, Err(Error::Conflict { code: "domain_inactive", .. })));
-    one.delete(departure(access)).await.expect("removed");
+    one.delete(departure(&access)).await.expect("removed");
     assert!(matches!(two.apply(add("b.gone.test")).await, Err(Error::NotFound(_))));
     assert!(matches!(two.view(&access).await, Err(Error::NotFound(_))));
 }

@@ -56,7 +56,7 @@ impl World {
         let caller = Caller {
             actor: Actor::System { name: "test" },
             tenant: self.tenant,
-            assignments: vec![Assignment { role: SystemRole::TenantAdmin, scope }],
+            assignments: vec![Assignment::new(SystemRole::TenantAdmin, scope)],
             scopes: None,
         };
         let access = decide_tenant(&caller, Permission::DomainsCreate).expect("a tenant admin may");
@@ -78,7 +78,7 @@ impl World {
 
     pub(super) async fn live(&self, writer: &ZoneWriter, name: &str) -> ZoneAccess {
         let access = self.claim(name).await;
-        writer.go_live(going_live(access)).await.expect("goes live");
+        writer.go_live(going_live(&access)).await.expect("goes live");
         access
     }
 
@@ -95,17 +95,17 @@ fn actor() -> ActorRecord {
     ActorRecord { actor_type: "system".into(), actor_id: "test".into(), actor_email: None, name: "test".into() }
 }
 
-fn going_live(access: ZoneAccess) -> GoLive {
-    GoLive { access, actor: actor(), request: RequestInfo::none(), validation: None, audit: Vec::new() }
+fn going_live(access: &ZoneAccess) -> GoLive {
+    GoLive { access: access.clone(), actor: actor(), request: RequestInfo::none(), validation: None, audit: Vec::new() }
 }
 
-pub(super) fn departure(access: ZoneAccess) -> Departure {
-    Departure { access, actor: actor(), request: RequestInfo::none(), audit: Vec::new() }
+pub(super) fn departure(access: &ZoneAccess) -> Departure {
+    Departure { access: access.clone(), actor: actor(), request: RequestInfo::none(), audit: Vec::new() }
 }
 
-pub(super) fn addition(access: ZoneAccess, name: &str, record_type: RecordType, content: &str) -> ZoneWrite {
+pub(super) fn addition(access: &ZoneAccess, name: &str, record_type: RecordType, content: &str) -> ZoneWrite {
     ZoneWrite {
-        access,
+        access: access.clone(),
         actor: actor(),
         request: RequestInfo::none(),
         operations: vec![RecordOperation::Add {
@@ -157,11 +157,11 @@ async fn staged_records_go_live_with_their_ids() {
     let world = World::start().await;
     let writer = world.writer();
     let access = world.claim("shop.test").await;
-    let staged = writer.apply(addition(access, "www.shop.test", RecordType::A, "192.0.2.1")).await.expect("staged");
+    let staged = writer.apply(addition(&access, "www.shop.test", RecordType::A, "192.0.2.1")).await.expect("staged");
     let id = staged.operations[0].after.as_ref().expect("record").id;
     assert!(world.pdns().zone("shop.test", 0).await.expect("answer").is_none());
-    writer.go_live(going_live(access)).await.expect("goes live");
-    writer.go_live(going_live(access)).await.expect("safe to repeat");
+    writer.go_live(going_live(&access)).await.expect("goes live");
+    writer.go_live(going_live(&access)).await.expect("safe to repeat");
     let view = writer.view(&access).await.expect("view");
     let record = view.find(id).expect("the same id");
     assert_eq!(record.reference.content, "192.0.2.1");
@@ -181,11 +181,11 @@ async fn parallel_additions_from_two_replicas_lose_nothing() {
     let serial_before = world.row(&access).await.serial.expect("serial");
     let mut tasks = Vec::new();
     for client in 0..8 {
-        let writer = writers[client % 2].clone();
+        let (writer, access) = (writers[client % 2].clone(), access.clone());
         tasks.push(tokio::spawn(async move {
             for n in 0..12 {
                 let content = format!("\"value {client}-{n}\"");
-                writer.apply(addition(access, "busy.test", RecordType::Txt, &content)).await.expect("accepted");
+                writer.apply(addition(&access, "busy.test", RecordType::Txt, &content)).await.expect("accepted");
             }
         }));
     }
@@ -218,7 +218,7 @@ async fn a_change_that_never_ran_is_dropped_and_its_late_patch_refused() {
     assert!(!records_of(&writer, &access).await.iter().any(|record| record.starts_with("late.late.test ")));
     assert_eq!(world.count("SELECT COUNT(*) FROM zone_intents").await, 0);
     // and the zone is free for others
-    writer.apply(addition(access, "next.late.test", RecordType::A, "192.0.2.3")).await.expect("accepted");
+    writer.apply(addition(&access, "next.late.test", RecordType::A, "192.0.2.3")).await.expect("accepted");
     world.servers.stop().await;
 }
 
@@ -279,15 +279,15 @@ async fn a_zone_is_withdrawn_returned_and_deleted_for_good() {
     let world = World::start().await;
     let writer = world.writer();
     let access = world.live(&writer, "gone.test").await;
-    writer.apply(addition(access, "www.gone.test", RecordType::A, "192.0.2.1")).await.expect("accepted");
-    assert!(matches!(writer.delete(departure(access)).await, Err(Error::Conflict { .. })), "it is served");
-    writer.set_status(departure(access), ZoneStatus::Inactive).await.expect("withdrawn");
-    let refused = writer.apply(addition(access, "b.gone.test", RecordType::A, "192.0.2.2")).await;
+    writer.apply(addition(&access, "www.gone.test", RecordType::A, "192.0.2.1")).await.expect("accepted");
+    assert!(matches!(writer.delete(departure(&access)).await, Err(Error::Conflict { .. })), "it is served");
+    writer.set_status(departure(&access), ZoneStatus::Inactive).await.expect("withdrawn");
+    let refused = writer.apply(addition(&access, "b.gone.test", RecordType::A, "192.0.2.2")).await;
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
-    writer.set_status(departure(access), ZoneStatus::Active).await.expect("returned");
-    writer.apply(addition(access, "c.gone.test", RecordType::A, "192.0.2.2")).await.expect("accepted");
-    writer.set_status(departure(access), ZoneStatus::Inactive).await.expect("withdrawn");
-    writer.delete(departure(access)).await.expect("deleted");
+    writer.set_status(departure(&access), ZoneStatus::Active).await.expect("returned");
+    writer.apply(addition(&access, "c.gone.test", RecordType::A, "192.0.2.2")).await.expect("accepted");
+    writer.set_status(departure(&access), ZoneStatus::Inactive).await.expect("withdrawn");
+    writer.delete(departure(&access)).await.expect("deleted");
     assert!(world.pdns().zone("gone.test", 0).await.expect("answer").is_none());
     assert_eq!(world.count("SELECT COUNT(*) FROM zones").await, 0);
     assert_eq!(world.count("SELECT COUNT(*) FROM record_ids").await, 0);
@@ -326,9 +326,9 @@ async fn a_claim_larger_than_one_patch_goes_live_whole() {
     let content = vec![long; 200].join(" ");
     for n in 0..45 {
         let name = format!("t{n}.large.test");
-        writer.apply(addition(access, &name, RecordType::Txt, &content)).await.expect("staged");
+        writer.apply(addition(&access, &name, RecordType::Txt, &content)).await.expect("staged");
     }
-    writer.go_live(going_live(access)).await.expect("goes live");
+    writer.go_live(going_live(&access)).await.expect("goes live");
     let server = world.pdns().zone("large.test", 45).await.expect("answer").expect("zone");
     assert_eq!(server.rrsets.iter().filter(|rrset| rrset.name.starts_with('t')).count(), 45);
     assert_eq!(world.row(&access).await.status, ZoneStatus::Active);
@@ -342,8 +342,8 @@ async fn a_cancelled_patch_stays_cancelled_in_the_next_zone_of_that_name() {
     let access = world.live(&writer, "again.test").await;
     let (intent, _, changes) = intend(&world, &writer.inner, &access, "www.again.test").await;
     assert_eq!(writer.inner.recovery().run(intent.clone()).await, Recovered::Dropped);
-    writer.set_status(departure(access), ZoneStatus::Inactive).await.expect("withdrawn");
-    writer.delete(departure(access)).await.expect("deleted");
+    writer.set_status(departure(&access), ZoneStatus::Inactive).await.expect("withdrawn");
+    writer.delete(departure(&access)).await.expect("deleted");
     // the name is had by the next one, and only now the PATCH of before comes through
     let access = world.live(&writer, "again.test").await;
     let zone = ZoneName::trusted("again.test".into());
@@ -360,11 +360,11 @@ async fn a_name_had_again_goes_on_above_its_old_serial() {
     let access = world.live(&writer, "serial.test").await;
     for n in 0..30 {
         let name = format!("h{n}.serial.test");
-        writer.apply(addition(access, &name, RecordType::A, "192.0.2.1")).await.expect("accepted");
+        writer.apply(addition(&access, &name, RecordType::A, "192.0.2.1")).await.expect("accepted");
     }
     let old = world.row(&access).await.serial.expect("serial");
-    writer.set_status(departure(access), ZoneStatus::Inactive).await.expect("withdrawn");
-    writer.delete(departure(access)).await.expect("deleted");
+    writer.set_status(departure(&access), ZoneStatus::Inactive).await.expect("withdrawn");
+    writer.delete(departure(&access)).await.expect("deleted");
     let access = world.live(&writer, "serial.test").await;
     let new = world.row(&access).await.serial.expect("serial");
     assert!(crate::dns::serial::is_newer(new, old), "{old} then {new}");
@@ -376,9 +376,9 @@ async fn a_staged_name_without_its_parents_goes_live_with_empty_non_terminals() 
     let world = World::start().await;
     let writer = world.writer();
     let access = world.claim("deep.test").await;
-    let service = addition(access, "_sip._tcp.deep.test", RecordType::Srv, "10 20 5060 deep.test.");
+    let service = addition(&access, "_sip._tcp.deep.test", RecordType::Srv, "10 20 5060 deep.test.");
     writer.apply(service).await.expect("staged");
-    writer.go_live(going_live(access)).await.expect("goes live");
+    writer.go_live(going_live(&access)).await.expect("goes live");
     // PowerDNS keeps an empty non-terminal as a row without a type
     let url = world.servers.pdns_database_url();
     let pool = sqlx::MySqlPool::connect(&url).await.expect("PowerDNS's database");

@@ -29,11 +29,11 @@ fn hex(tenant: TenantId) -> String {
 }
 
 fn of_tenant(tenant: TenantId) -> Visibility {
-    seen_by(tenant, vec![Assignment { role: SystemRole::TenantAdmin, scope: AssignmentScope::Tenant(tenant) }])
+    seen_by(tenant, vec![Assignment::new(SystemRole::TenantAdmin, AssignmentScope::Tenant(tenant))])
 }
 
 fn of_zones(tenant: TenantId, zones: &[ZoneId]) -> Visibility {
-    let editor = |zone: &ZoneId| Assignment { role: SystemRole::RecordEditor, scope: AssignmentScope::Zone(*zone) };
+    let editor = |zone: &ZoneId| Assignment::new(SystemRole::RecordEditor, AssignmentScope::Zone(*zone));
     seen_by(tenant, zones.iter().map(editor).collect())
 }
 
