@@ -127,6 +127,8 @@ id_types! {
     AccessGrantId = "ag";
     /// A change in a zone's history.
     ChangeId = "chg";
+    /// A job: work that no request waits for.
+    JobId = "job";
     /// A request, where the caller brought no id of its own.
     RequestId = "req";
 }

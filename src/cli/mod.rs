@@ -36,7 +36,7 @@ struct Cli {
 enum Command {
     /// Serve the REST API at BIND_ADDRESS; the first SIGTERM drains, the second drops
     Api,
-    /// Run the jobs: recovery of unsettled changes, and cleaning
+    /// Run what no request waits for: recovery of unsettled changes, jobs, cleaning; any number of them
     Worker,
     /// Apply the database migrations that are missing
     Migrate,

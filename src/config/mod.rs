@@ -34,6 +34,8 @@ pub struct Config {
     /// `CORS_ORIGINS`: origins of browsers that may call the API.
     pub cors_origins: Vec<String>,
     pub log: LogConfig,
+    /// `WORKER_MAX_JOBS`, default 10; `ARQ_MAX_JOBS` is taken too.
+    pub worker_max_jobs: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +135,8 @@ impl Config {
             ],
             Environment::Production,
         );
+        let arq_max_jobs = r.bounded("ARQ_MAX_JOBS", 10, 1, 1_000);
+        let worker_max_jobs = r.bounded("WORKER_MAX_JOBS", arq_max_jobs, 1, 1_000);
         let config = Self {
             environment,
             bind_address: r.parsed("BIND_ADDRESS", "127.0.0.1:8000"),
@@ -173,6 +177,7 @@ impl Config {
                 level: r.text("LOG_LEVEL", "info").to_ascii_lowercase(),
                 json: r.choice("LOG_FORMAT", &[("text", false), ("json", true)], false),
             },
+            worker_max_jobs,
         };
         if config.environment == Environment::Production && config.validation.allow_private_nameservers {
             reader.problem("VALIDATION_ALLOW_PRIVATE_NAMESERVERS", "must not be set in production");

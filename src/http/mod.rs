@@ -9,6 +9,7 @@ mod error;
 mod etag;
 mod extract;
 mod health;
+mod jobs;
 mod openapi;
 mod paging;
 mod paths;

@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 
 use crate::service::Services;
 
-use super::{api_keys, audit_logs, auth, bulk, domains, health, records, validation};
+use super::{api_keys, audit_logs, auth, bulk, domains, health, jobs, records, validation};
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
@@ -31,4 +31,7 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(api_keys::activate))
         .routes(routes!(audit_logs::list))
         .routes(routes!(audit_logs::get))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get_any))
 }

@@ -7,6 +7,7 @@ pub mod bulk;
 mod context;
 mod error;
 pub mod identity;
+pub mod jobs;
 mod page;
 pub mod readiness;
 pub mod records;

@@ -1,66 +1,35 @@
-//! The other edge: what is done without a request. Each job reads what is due from MariaDB, is bounded per run, may
-//! run twice at once, and is simply run again after a failure.
+//! The other edge: what is done without a request. Recovery runs on every worker, every two seconds; what recurs and the
+//! jobs that requests have asked for are shared out among the workers through rows in MariaDB.
+
+mod jobs;
+#[cfg(all(test, feature = "dev"))]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::service::jobs::kinds::KINDS;
 use crate::service::{Result, Services};
-use crate::storage::{fences, intents, revocations};
 
 /// Unsettled changes are looked for this often.
 const RECOVERY_EVERY: Duration = Duration::from_secs(2);
-/// What has had its time is cleaned up this often.
-const CLEANING_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs all jobs until `stop`.
 pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
     tracing::info!("worker runs");
-    let jobs = async {
-        tokio::join!(
-            every(RECOVERY_EVERY, "recovery", || recover(&services)),
-            every(CLEANING_EVERY, "fences", || sweep_fences(&services)),
-            every(CLEANING_EVERY, "resting names", || sweep_rests(&services)),
-            every(CLEANING_EVERY, "settled batches", || sweep_outcomes(&services)),
-            every(CLEANING_EVERY, "revocations", || sweep_revocations(&services)),
-        )
+    let jobs = jobs::Jobs::new(services.clone(), KINDS);
+    let work = async {
+        tokio::join!(every(RECOVERY_EVERY, "recovery", || recover(&services)), jobs::recurring(&services), jobs.run())
     };
     tokio::select! {
-        _ = jobs => {}
+        _ = work => {}
         () = stop => {}
     }
+    jobs.give_back().await;
 }
 
 async fn recover(services: &Services) -> Result<u64> {
     Ok(services.writer.recover_overdue().await? as u64)
-}
-
-async fn sweep_fences(services: &Services) -> Result<u64> {
-    Ok(services.writer.sweep_fences().await? as u64)
-}
-
-async fn sweep_rests(services: &Services) -> Result<u64> {
-    Ok(fences::sweep_rests(&services.db).await?)
-}
-
-async fn sweep_outcomes(services: &Services) -> Result<u64> {
-    in_steps(async || Ok(intents::sweep_outcomes(&services.db).await?)).await
-}
-
-async fn sweep_revocations(services: &Services) -> Result<u64> {
-    in_steps(async || Ok(revocations::sweep(&services.db).await?)).await
-}
-
-/// Repeats a bounded statement: a busy platform leaves more in a minute than one of them removes.
-async fn in_steps(sweep: impl AsyncFn() -> Result<u64>) -> Result<u64> {
-    const STATEMENTS_PER_RUN: u32 = 100;
-    let mut swept = 0;
-    for _ in 0..STATEMENTS_PER_RUN {
-        match sweep().await? {
-            0 => break,
-            count => swept += count,
-        }
-    }
-    Ok(swept)
 }
 
 /// Repeats a job for ever, the first time at once. A failure is logged; the next run tries again.

@@ -115,7 +115,14 @@ async fn another_tenants_objects_are_404_on_every_route() {
     let key = world.admin_user().post("/api-keys/", key).await.ok();
     let entry = world.audit(&format!("resource_id={}", domain.id)).await.remove(0);
     let text = |value: &Value| value["id"].as_str().expect("id").to_owned();
-    let objects = [("id", domain.id.clone()), ("rid", text(&record)), ("key_id", text(&key)), ("log_id", text(&entry))];
+    let job = crate::jobs::finished_job(world, &domain, "import").await;
+    let objects = [
+        ("id", domain.id.clone()),
+        ("rid", text(&record)),
+        ("key_id", text(&key)),
+        ("log_id", text(&entry)),
+        ("job_id", job),
+    ];
     let state = async || {
         let key = world.admin_user().get(&format!("/api-keys/{}", objects[2].1)).await.ok();
         (admin.domain(&domain).await, admin.records_where(&domain, "include_system=true").await, key)

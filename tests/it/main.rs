@@ -14,6 +14,7 @@ mod crash;
 mod domains;
 mod errors;
 mod isolation;
+mod jobs;
 mod keys;
 mod layers;
 mod openapi;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         ("domains", domains::tests()),
         ("errors", errors::tests()),
         ("isolation", isolation::tests()),
+        ("jobs", jobs::tests()),
         ("keys", keys::tests()),
         ("layers", layers::tests()),
         ("openapi", openapi::tests()),

@@ -1,0 +1,62 @@
+//! The kinds of jobs, each with its one handler. A handler takes the job by its [`Run`], does a step at a time, notes
+//! each with `Run::checkpoint`, and bears being started again from the last note: the step after it may have been done.
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use super::super::{Error, Services};
+use super::run::Run;
+
+/// What a handler leaves: the result to show, or why it stops.
+pub type Outcome = Result<Value, Stop>;
+
+/// One kind of job.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// At most 32 characters; stays in rows of the database.
+    pub name: &'static str,
+    pub run: for<'a> fn(&'a Services, &'a Run) -> BoxFuture<'a, Outcome>,
+}
+
+/// Every kind that a worker of this version runs. Those of a newer version it leaves to newer workers.
+pub const KINDS: &[Kind] = &[];
+
+/// Why a handler does not go on.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Stop {
+    /// What stands in the way may be gone in a while.
+    #[error("{0}")]
+    Retry(String),
+    /// It will never work; what the caller is to know.
+    #[error("{0}")]
+    Fail(String),
+    /// Somebody else has the job now.
+    #[error("the lease of the job is lost")]
+    Lost,
+}
+
+/// What comes back by itself is tried again, everything else is final.
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Upstream(_) | Error::Unavailable { .. } | Error::OutcomeUnknown(_) => Self::Retry(error.to_string()),
+            Error::Internal(message) => {
+                tracing::error!(%message, "internal error in a job");
+                Self::Retry("internal error".into())
+            }
+            Error::Invalid { .. }
+            | Error::Schema(_)
+            | Error::Unauthenticated(_)
+            | Error::Forbidden { .. }
+            | Error::NotFound(_)
+            | Error::Conflict { .. }
+            | Error::Several { .. } => Self::Fail(error.to_string()),
+        }
+    }
+}
+
+impl From<crate::storage::StorageError> for Stop {
+    fn from(error: crate::storage::StorageError) -> Self {
+        Error::from(error).into()
+    }
+}

@@ -1,0 +1,89 @@
+//! What is done by the clock. Each reads what is due from MariaDB, is bounded per run, and bears being run twice at
+//! once; a row keeps the workers from doing so as a rule, and shows what came of it.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::storage::{self, Db, fences, intents, jobs, recurring_jobs, revocations, within};
+
+use super::super::{Error, Result, Services};
+
+/// One thing that recurs.
+#[derive(Clone, Copy)]
+pub struct Recurring {
+    /// At most 32 characters; the key of its row.
+    pub name: &'static str,
+    pub every: Duration,
+    /// A run that takes longer is given up.
+    pub time_limit: Duration,
+    /// How many things it has dealt with.
+    pub run: for<'a> fn(&'a Services) -> BoxFuture<'a, Result<u64>>,
+}
+
+/// What has had its time is cleaned up this often.
+const CLEANING_EVERY: Duration = Duration::from_secs(60);
+/// A cleaning of many bounded statements is over long before.
+const CLEANING_LIMIT: Duration = Duration::from_secs(120);
+/// Another worker takes a run for dead this long after its time.
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
+
+const fn cleaning(name: &'static str, run: for<'a> fn(&'a Services) -> BoxFuture<'a, Result<u64>>) -> Recurring {
+    Recurring { name, every: CLEANING_EVERY, time_limit: CLEANING_LIMIT, run }
+}
+
+/// Every one of them.
+pub const RECURRING: &[Recurring] = &[
+    cleaning("fences", |services| Box::pin(async { Ok(services.writer.sweep_fences().await? as u64) })),
+    cleaning("resting_names", |services| Box::pin(async { Ok(fences::sweep_rests(&services.db).await?) })),
+    cleaning("settled_batches", |services| Box::pin(async { in_steps(services, intents::sweep_outcomes).await })),
+    cleaning("revocations", |services| Box::pin(async { in_steps(services, revocations::sweep).await })),
+    cleaning("finished_jobs", |services| Box::pin(async { in_steps(services, jobs::sweep).await })),
+];
+
+/// Repeats a bounded statement: a busy platform leaves more in a minute than one of them removes.
+async fn in_steps(services: &Services, sweep: impl AsyncFn(&Db) -> storage::Result<u64>) -> Result<u64> {
+    const STATEMENTS_PER_RUN: u32 = 100;
+    let mut swept = 0;
+    for _ in 0..STATEMENTS_PER_RUN {
+        match sweep(&services.db).await? {
+            0 => break,
+            count => swept += count,
+        }
+    }
+    Ok(swept)
+}
+
+/// Makes the rows of those that are new.
+pub async fn ensure(services: &Services) -> Result<()> {
+    let names: Vec<&str> = RECURRING.iter().map(|recurring| recurring.name).collect();
+    Ok(within(recurring_jobs::ensure(&services.db, &names)).await?)
+}
+
+/// The names of those that are due.
+pub async fn due(services: &Services) -> Result<Vec<String>> {
+    Ok(within(recurring_jobs::due(&services.db)).await?)
+}
+
+/// Runs it if it is due still and nobody has it, and notes what came of it. A failure is logged; the next run tries
+/// again.
+pub async fn run_if_due(services: &Services, recurring: &Recurring) {
+    let Recurring { name, every, time_limit, run } = recurring;
+    let lease = *time_limit + LEASE_MARGIN;
+    let hold = match within(recurring_jobs::take(&services.db, name, lease.as_secs() as u32)).await {
+        Ok(Some(hold)) => hold,
+        Ok(None) => return,
+        Err(error) => return tracing::warn!(job = name, %error, "a run was not taken, tries again"),
+    };
+    let outcome = tokio::time::timeout(*time_limit, run(services)).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(Error::unavailable(format!("not done within {time_limit:?}"))));
+    match &outcome {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(job = name, count, "job done"),
+        Err(error) => tracing::warn!(job = name, %error, "job failed, tries again"),
+    }
+    let told = outcome.map_err(|error| error.to_string());
+    if let Err(error) = within(recurring_jobs::note(&services.db, hold, &told, every.as_secs() as u32)).await {
+        tracing::warn!(job = name, %error, "the outcome of a job was not noted");
+    }
+}

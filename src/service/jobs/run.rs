@@ -1,0 +1,158 @@
+//! How one job is run: claimed, its lease renewed while the handler works, its outcome noted.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::{MySql, Transaction};
+
+use crate::ids::{JobId, TenantId, ZoneId};
+use crate::storage::jobs::{self, ClaimedJob, Hold, LEASE_SECONDS, Progress};
+use crate::storage::{Db, within, within_write};
+
+use super::super::Services;
+use super::RequestedBy;
+use super::kinds::{Kind, Outcome, Stop};
+
+/// Claims without getting further before a job is given up: a crash counts as one.
+pub const ATTEMPTS_MAX: u32 = 8;
+/// The longest pause between two of them.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// The lease is renewed this often: two of three renewals may fail.
+const RENEW_EVERY: Duration = Duration::from_secs(LEASE_SECONDS as u64 / 3);
+/// A handler that could not renew its lease stops this long before it ends.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// A job under way, as its handler sees it.
+pub struct Run {
+    db: Db,
+    claimed: ClaimedJob,
+}
+
+impl Run {
+    pub fn id(&self) -> JobId {
+        self.claimed.hold.job
+    }
+
+    pub fn tenant(&self) -> Option<TenantId> {
+        self.claimed.tenant
+    }
+
+    pub fn zone(&self) -> Option<ZoneId> {
+        self.claimed.zone
+    }
+
+    /// In whose name it acts.
+    pub fn requested_by(&self) -> std::result::Result<RequestedBy, Stop> {
+        read(&self.claimed.requested_by)
+    }
+
+    pub fn parameters<T: DeserializeOwned>(&self) -> std::result::Result<T, Stop> {
+        read(&self.claimed.parameters)
+    }
+
+    /// Where the last checkpoint said to go on; None at the beginning.
+    pub fn state<T: DeserializeOwned>(&self) -> std::result::Result<Option<T>, Stop> {
+        self.claimed.state.as_ref().map(read).transpose()
+    }
+
+    /// How far it was when it was claimed.
+    pub fn progress(&self) -> &Progress {
+        &self.claimed.progress
+    }
+
+    /// Notes how far it is and where to go on. After an error the handler stops.
+    pub async fn checkpoint(&self, progress: &Progress, state: Option<&Value>) -> std::result::Result<(), Stop> {
+        let held = within_write(async {
+            let mut tx = self.db.begin().await?;
+            let held = jobs::checkpoint(&mut tx, self.claimed.hold, progress, state).await?;
+            tx.commit().await?;
+            Ok(held)
+        });
+        if held.await? { Ok(()) } else { Err(Stop::Lost) }
+    }
+
+    /// The same in the transaction of the step itself, which is then done once however often the job is started. After
+    /// an error it must not be committed.
+    pub async fn checkpoint_in(
+        &self,
+        tx: &mut Transaction<'_, MySql>,
+        progress: &Progress,
+        state: Option<&Value>,
+    ) -> std::result::Result<(), Stop> {
+        if jobs::checkpoint(tx, self.claimed.hold, progress, state).await? { Ok(()) } else { Err(Stop::Lost) }
+    }
+}
+
+fn read<T: DeserializeOwned>(value: &Value) -> std::result::Result<T, Stop> {
+    serde_json::from_value(value.clone()).map_err(|error| Stop::Fail(format!("the job cannot be read: {error}")))
+}
+
+/// Runs a claimed job to its end, or until its lease is lost, and notes the outcome.
+pub async fn work(services: &Services, kind: &Kind, claimed: ClaimedJob) {
+    let (hold, attempts) = (claimed.hold, claimed.attempts);
+    let run = Run { db: services.db.clone(), claimed };
+    let outcome = if attempts > ATTEMPTS_MAX {
+        Err(Stop::Fail(format!("given up after {ATTEMPTS_MAX} attempts without getting further")))
+    } else {
+        let handler = AssertUnwindSafe((kind.run)(services, &run)).catch_unwind();
+        tokio::select! {
+            outcome = handler => outcome.unwrap_or_else(|_| Err(Stop::Retry("the handler panicked".into()))),
+            () = until_lost(&services.db, hold) => Err(Stop::Lost),
+        }
+    };
+    note(&services.db, kind, hold, attempts, outcome).await;
+}
+
+async fn note(db: &Db, kind: &Kind, hold: Hold, attempts: u32, outcome: Outcome) {
+    let (job, kind) = (hold.job, kind.name);
+    let noted = match &outcome {
+        Ok(result) => {
+            tracing::info!(%job, kind, "job done");
+            within_write(jobs::succeed(db, hold, result)).await
+        }
+        Err(Stop::Retry(error)) if attempts < ATTEMPTS_MAX => {
+            tracing::warn!(%job, kind, %error, attempts, "job stopped, is tried again");
+            let pause = Duration::from_secs(1 << attempts.min(16)).min(PAUSE_MAX);
+            within_write(jobs::give_back(db, hold, pause.as_secs() as u32, Some(error))).await
+        }
+        Err(Stop::Retry(error) | Stop::Fail(error)) => {
+            tracing::warn!(%job, kind, %error, "job failed");
+            within_write(jobs::fail(db, hold, error)).await
+        }
+        Err(Stop::Lost) => {
+            tracing::warn!(%job, kind, "the lease of a job is lost, another worker goes on");
+            return;
+        }
+    };
+    // what could not be noted is done once more when the lease has run out
+    if let Err(error) = noted {
+        tracing::warn!(%job, kind, %error, "the outcome of a job was not noted");
+    }
+}
+
+/// Renews the lease until that is not possible any more.
+async fn until_lost(db: &Db, hold: Hold) {
+    let mut renewed = Instant::now();
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let asked = Instant::now();
+        match within(jobs::renew(db, hold)).await {
+            Ok(true) => renewed = asked,
+            Ok(false) => return,
+            Err(error) => tracing::warn!(job = %hold.job, %error, "the lease of a job was not renewed"),
+        }
+        if renewed.elapsed() + RENEW_EVERY > Duration::from_secs(u64::from(LEASE_SECONDS)).saturating_sub(MARGIN) {
+            return;
+        }
+    }
+}
+
+/// Gives a job back on the way out: the next worker goes on at once.
+pub async fn give_back(db: &Db, hold: Hold) {
+    if let Err(error) = within(jobs::give_back(db, hold, 0, None)).await {
+        tracing::warn!(job = %hold.job, %error, "a job was not given back; its lease runs out");
+    }
+}
