@@ -82,6 +82,9 @@ pub struct ScaiKeyConfig {
     pub application_id: String,
     /// `SCAIKEY_JWKS_CACHE_TTL` in seconds, default 3600.
     pub jwks_cache_ttl: Duration,
+    /// `SCAIKEY_TOKEN_CACHE_TTL` in seconds, default 60, 0 for never: how long the signature of an access token that was
+    /// found good is not computed again. Its times, its user and whether it was logged out are looked at each time.
+    pub token_cache_ttl: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -157,6 +160,7 @@ impl Config {
                 client_secret: r.required_secret("SCAIKEY_CLIENT_SECRET"),
                 application_id: r.required("SCAIKEY_APPLICATION_ID"),
                 jwks_cache_ttl: Duration::from_secs(r.bounded("SCAIKEY_JWKS_CACHE_TTL", 3_600, 1, 86_400)),
+                token_cache_ttl: Duration::from_secs(r.bounded("SCAIKEY_TOKEN_CACHE_TTL", 60, 0, 3_600)),
             },
             secrets: Secrets {
                 api_key_peppers: r.secrets("API_KEY_PEPPER", 32),

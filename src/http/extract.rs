@@ -8,6 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -113,16 +114,39 @@ impl FromRequestParts<Arc<Services>> for Authenticated {
                 services.identity.caller_by_api_key(key, request.ip_address).await?
             }
             (None, Some(value)) => {
-                let token = value
-                    .split_once(' ')
-                    .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-                    .map(|(_, token)| token.trim())
+                let token = bearer(value)
                     .ok_or_else(|| Error::Unauthenticated("Authorization must be a Bearer token".into()))?;
                 services.identity.caller_by_token(token, tenant).await?
             }
         };
         Ok(Self(Context { caller, request }))
     }
+}
+
+/// The access token of a request with valid credentials: for what ends it. A key is none.
+pub struct PresentedToken {
+    pub context: Context,
+    pub token: SecretString,
+}
+
+impl FromRequestParts<Arc<Services>> for PresentedToken {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, ApiError> {
+        let Authenticated(context) = Authenticated::from_request_parts(parts, services).await?;
+        let authorization = single_header(&parts.headers, header::AUTHORIZATION.as_str())?;
+        let token = authorization.and_then(bearer).ok_or_else(|| Error::Forbidden {
+            message: "This takes an access token, not an API key".into(),
+            code: "key_not_accepted",
+        })?;
+        Ok(Self { context, token: token.to_owned().into() })
+    }
+}
+
+/// The token of `Bearer …`.
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn single_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {

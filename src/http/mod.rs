@@ -10,6 +10,7 @@ mod etag;
 mod extract;
 mod health;
 mod jobs;
+mod login;
 mod openapi;
 mod paging;
 mod paths;

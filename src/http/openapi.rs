@@ -34,7 +34,14 @@ const ERRORS: &[(&str, &str)] = &[
 ];
 
 /// Paths that take no credentials.
-const OPEN_PATHS: &[&str] = &["/health/live", "/health/ready"];
+const OPEN_PATHS: &[&str] = &[
+    "/health/live",
+    "/health/ready",
+    "/api/v1/auth/config",
+    "/api/v1/auth/token",
+    "/api/v1/auth/refresh",
+    "/api/v1/auth/validate",
+];
 
 /// The whole document.
 pub fn document() -> OpenApi {

@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 
 use crate::service::Services;
 
-use super::{api_keys, audit_logs, auth, bulk, domains, health, jobs, records, validation};
+use super::{api_keys, audit_logs, auth, bulk, domains, health, jobs, login, records, validation};
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
@@ -22,6 +22,11 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(records::check))
         .routes(routes!(bulk::create))
         .routes(routes!(records::get, records::update, records::delete))
+        .routes(routes!(login::config))
+        .routes(routes!(login::token))
+        .routes(routes!(login::refresh))
+        .routes(routes!(login::logout))
+        .routes(routes!(login::validate))
         .routes(routes!(auth::auth_me))
         .routes(routes!(auth::me))
         .routes(routes!(api_keys::list, api_keys::create))

@@ -35,6 +35,38 @@ pub async fn json<T: DeserializeOwned>(url: &str, request: RequestBuilder) -> Re
         .map_err(|error| ScaiKeyError::Malformed { url: url.to_owned(), reason: error.to_string() })
 }
 
+/// An answer that is understood either way.
+pub enum Answered<T, R> {
+    Good(T),
+    /// A 4xx and what it says.
+    Refused(R),
+}
+
+/// Sends and reads the JSON of a success, or of a 4xx that speaks the language of `R`.
+pub async fn json_or_refusal<T: DeserializeOwned, R: DeserializeOwned>(
+    url: &str,
+    request: RequestBuilder,
+) -> Result<Answered<T, R>, ScaiKeyError> {
+    let mut response = request.send().await.map_err(|error| unreachable(url, error))?;
+    let status = response.status();
+    let body = body(url, &mut response).await?;
+    if status.is_success() {
+        let read = serde_json::from_slice(&body).map(Answered::Good);
+        return read.map_err(|error| ScaiKeyError::Malformed { url: url.to_owned(), reason: error.to_string() });
+    }
+    let refusal = status.is_client_error().then(|| serde_json::from_slice(&body).ok()).flatten();
+    refusal.map(Answered::Refused).ok_or_else(|| ScaiKeyError::Status { url: url.to_owned(), status: status.as_u16() })
+}
+
+/// Sends what has no answer but that it is done.
+pub async fn done(url: &str, request: RequestBuilder) -> Result<(), ScaiKeyError> {
+    let response = request.send().await.map_err(|error| unreachable(url, error))?;
+    match response.status() {
+        status if status.is_success() => Ok(()),
+        status => Err(ScaiKeyError::Status { url: url.to_owned(), status: status.as_u16() }),
+    }
+}
+
 async fn body(url: &str, response: &mut Response) -> Result<Vec<u8>, ScaiKeyError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(url, error))? {

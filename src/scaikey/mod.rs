@@ -6,8 +6,10 @@
 mod admin;
 mod http;
 mod jwks;
+mod oauth;
 mod provider;
 mod token;
+mod token_cache;
 
 #[cfg(all(test, feature = "dev"))]
 pub(crate) mod testing;
@@ -15,6 +17,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use admin::{AdminApi, Member, PartnerStatement, TenantStatement, UserGroupStatement, UserStatement};
+pub use oauth::{Grant, OAuthError, TokenAnswer};
 pub use provider::{Discovery, ScaiKey};
 pub use token::{AccessToken, Issuer, TokenError};
 

@@ -13,6 +13,7 @@ use crate::config::ScaiKeyConfig;
 
 use super::jwks::{JwksCache, JwksDocument};
 use super::token::{self, AccessToken, TokenError};
+use super::token_cache::TokenCache;
 use super::{AdminApi, ScaiKeyError, http};
 
 /// Where the platform's discovery document stands; everything else is read from it.
@@ -47,12 +48,14 @@ pub(super) struct Inner {
     ttl: Duration,
     discovery: Mutex<Option<(Instant, Discovery)>>,
     jwks: JwksCache,
+    tokens: TokenCache,
 }
 
 impl ScaiKey {
     /// Connects to nothing yet.
     pub fn new(config: &ScaiKeyConfig, clock: Clock) -> Result<Self, ScaiKeyError> {
-        let ScaiKeyConfig { url, client_id, client_secret, application_id: _, jwks_cache_ttl } = config;
+        let ScaiKeyConfig { url, client_id, client_secret, application_id: _, jwks_cache_ttl, token_cache_ttl } =
+            config;
         Ok(Self(Arc::new(Inner {
             base: url.trim_end_matches('/').to_owned(),
             client_id: client_id.clone(),
@@ -62,6 +65,7 @@ impl ScaiKey {
             ttl: *jwks_cache_ttl,
             discovery: Mutex::default(),
             jwks: JwksCache::new(*jwks_cache_ttl),
+            tokens: TokenCache::new(*token_cache_ttl),
         })))
     }
 
@@ -92,10 +96,17 @@ impl ScaiKey {
 
     /// Reads an access token of a user, with every check that needs no database.
     pub async fn verify(&self, token: &str) -> Result<AccessToken, TokenError> {
+        let now = self.0.clock.now();
+        if let Some(known) = self.0.tokens.get(token) {
+            known.check_times(now)?;
+            return Ok(known);
+        }
         let envelope = token::open(token)?;
         let key = self.0.jwks.key(&envelope.kid, async || self.fetch_keys().await).await?;
         let key = key.ok_or(TokenError::UnknownKey)?;
-        token::read(token, &envelope, &key, &self.0.base, &self.0.client_id, self.0.clock.now())
+        let good = token::read(token, &envelope, &key, &self.0.base, &self.0.client_id, now)?;
+        self.0.tokens.keep(token, &good);
+        Ok(good)
     }
 
     /// Whether the signing keys can be had now: for readiness.

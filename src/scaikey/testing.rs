@@ -70,6 +70,7 @@ impl TestScaiKey {
             client_secret: "secret".into(),
             application_id: "app_1".into(),
             jwks_cache_ttl: ttl,
+            token_cache_ttl: Duration::ZERO,
         }
     }
 

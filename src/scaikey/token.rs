@@ -79,6 +79,14 @@ pub struct AccessToken {
     pub expires_at: OffsetDateTime,
 }
 
+impl AccessToken {
+    /// Whether one that was good a moment ago still is: only its end can have come.
+    pub(super) fn check_times(&self, now: OffsetDateTime) -> Result<(), TokenError> {
+        let has_ended = (now - self.expires_at).as_seconds_f64() >= LEEWAY_SECONDS;
+        if has_ended { Err(TokenError::Expired) } else { Ok(()) }
+    }
+}
+
 /// The header, read before any key is looked for.
 #[derive(Debug)]
 pub(super) struct Envelope {

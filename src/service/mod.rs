@@ -8,6 +8,7 @@ mod context;
 mod error;
 pub mod identity;
 pub mod jobs;
+pub mod login;
 mod page;
 pub mod readiness;
 pub mod records;

@@ -13,6 +13,7 @@ pub mod health;
 pub mod history;
 pub mod intents;
 pub mod jobs;
+pub mod logged_out;
 pub mod record_ids;
 pub mod recurring_jobs;
 pub mod revocations;

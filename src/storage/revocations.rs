@@ -12,6 +12,7 @@ use sqlx::{Connection, MySql, QueryBuilder, Transaction};
 
 use crate::ids::{ApiKeyId, TenantId};
 
+use super::logged_out::TokenHash;
 use super::{Db, Result};
 
 /// A read goes back this far: transactions commit in another order than they wrote, and each is over in less
@@ -34,6 +35,8 @@ pub enum Revocation {
     Key(ApiKeyId),
     /// Those of everybody who belongs to this tenant or acts in it.
     Tenant(TenantId),
+    /// That this access token is still taken.
+    Token(TokenHash),
     All,
 }
 
@@ -42,6 +45,7 @@ impl fmt::Display for Revocation {
         match self {
             Self::Key(id) => write!(f, "key:{id}"),
             Self::Tenant(id) => write!(f, "tenant:{id}"),
+            Self::Token(hash) => write!(f, "token:{hash}"),
             Self::All => f.write_str("all"),
         }
     }
@@ -53,6 +57,7 @@ impl Revocation {
         let read = match text.split_once(':') {
             Some(("key", id)) => id.parse().ok().map(Self::Key),
             Some(("tenant", id)) => id.parse().ok().map(Self::Tenant),
+            Some(("token", hash)) => hash.parse().ok().map(Self::Token),
             _ => None,
         };
         read.unwrap_or(Self::All)
@@ -170,7 +175,9 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back_and_what_does_not_read_concerns_everything() {
-        for revocation in [Revocation::Key(ApiKeyId::new()), Revocation::Tenant(TenantId::new()), Revocation::All] {
+        let token = Revocation::Token(TokenHash([7; 16]));
+        let others = [Revocation::Key(ApiKeyId::new()), Revocation::Tenant(TenantId::new()), Revocation::All];
+        for revocation in others.into_iter().chain([token]) {
             assert_eq!(Revocation::parse(&revocation.to_string()), revocation);
         }
         for text in ["", "key:", "key:t_1", "zone:d_01jd0000000000000000000000", "everything"] {

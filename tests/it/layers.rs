@@ -125,14 +125,23 @@ fn first_word(text: &str) -> Option<String> {
 }
 
 /// The tables that rights follow from.
-const RIGHTS: [&str; 7] =
-    ["api_keys", "partners", "tenants", "users", "user_groups", "group_members", "role_assignments"];
+const RIGHTS: [&str; 8] = [
+    "api_keys",
+    "partners",
+    "tenants",
+    "users",
+    "user_groups",
+    "group_members",
+    "role_assignments",
+    "logged_out_tokens",
+];
 
 /// What writes to them and ends or changes nobody's right, and why.
-const HARMLESS: [(&str, &str); 3] = [
+const HARMLESS: [(&str, &str); 4] = [
     ("api_keys.rs", "insert"),              // a new key: no replica remembers anything of it
     ("api_keys.rs", "count_uses"),          // counters
     ("mirror.rs", "insert_user_if_absent"), // a new user, as a new key
+    ("logged_out.rs", "sweep"),             // of tokens that have expired
 ];
 
 /// What changes such a table takes a `RightsTx`, which is not committed without its revocations.

@@ -17,6 +17,7 @@ mod isolation;
 mod jobs;
 mod keys;
 mod layers;
+mod login;
 mod openapi;
 mod operations;
 mod policy;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         ("jobs", jobs::tests()),
         ("keys", keys::tests()),
         ("layers", layers::tests()),
+        ("login", login::tests()),
         ("openapi", openapi::tests()),
         ("operations", operations::tests()),
         ("policy", policy::tests()),

@@ -1,36 +1,45 @@
-//! The admin API's read side: lists with paging and filters, single objects, group members.
+//! The admin API's read side: lists with paging and filters, single objects, group members. The write side is in
+//! [`super::admin_writes`].
 
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, Request, State as Shared};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::State;
-use super::directory::{Group, Partner, Tenant, User};
+use super::admin_writes as writes;
+use super::directory::{ACTIVE, DELETED, Directory, Group, Partner, Tenant, User};
+use super::oauth::bearer;
+use super::{State, effective};
 use crate::dev::http::Refusal;
 
 const PER_PAGE_DEFAULT: usize = 20;
 const PER_PAGE_MAX: usize = 100;
 
 pub(super) fn routes(state: Arc<State>) -> Router<Arc<State>> {
+    let admin = Router::new()
+        .route("/{collection}/", get(list).post(writes::create))
+        .route("/{collection}", get(list).post(writes::create))
+        .route("/{collection}/{id}", get(one).patch(writes::update).delete(writes::remove))
+        .route("/users/invite", post(writes::invite))
+        .route("/users/{id}/resend-invite", post(writes::resend_invite))
+        .route("/users/{id}/password", post(writes::set_password))
+        .route("/groups/{id}/members", get(members).post(writes::add_member))
+        .route("/groups/{id}/members/{member}", delete(writes::remove_member));
     Router::new()
-        .route("/{collection}/", get(list))
-        .route("/{collection}", get(list))
-        .route("/{collection}/{id}", get(one))
-        .route("/groups/{id}/members", get(members))
+        .nest("/api/v1/admin", admin)
+        .route("/api/v1/tenants/{id}/applications/{application}/effective-users", get(effective::users))
         .layer(middleware::from_fn_with_state(state, require_platform_token))
 }
 
-/// Nobody reads the directory without a platform token.
+/// Nobody reads or writes the directory without a platform token.
 async fn require_platform_token(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
-    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match authorization.and_then(|value| value.strip_prefix("Bearer ")) {
+    match bearer(request.headers()) {
         Some(token) if state.is_platform_token(token) => next.run(request).await,
         Some(_) => Refusal(StatusCode::UNAUTHORIZED, "Invalid token".into()).into_response(),
         None => Refusal(StatusCode::UNAUTHORIZED, "Not authenticated".into()).into_response(),
@@ -38,7 +47,7 @@ async fn require_platform_token(Shared(state): Shared<Arc<State>>, request: Requ
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Filter {
+pub(super) struct Filter {
     page: Option<usize>,
     per_page: Option<usize>,
     status: Option<String>,
@@ -52,17 +61,29 @@ async fn list(
     Path(collection): Path<String>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Value>, Refusal> {
-    let found = all(&state, &collection)?;
-    let found: Vec<Value> = found.into_iter().filter(|item| filter.matches(item)).map(|item| item.value).collect();
-    page(&filter, found)
+    let directory = state.directory();
+    match collection.as_str() {
+        "partners" => filter.list(&directory, &directory.partners),
+        "tenants" => filter.list(&directory, &directory.tenants),
+        "users" => filter.list(&directory, &directory.users),
+        "groups" => filter.list(&directory, &directory.groups),
+        _ => Err(Refusal(StatusCode::NOT_FOUND, "Not Found".into())),
+    }
 }
 
 async fn one(
     Shared(state): Shared<Arc<State>>,
     Path((collection, id)): Path<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    let found = all(&state, &collection)?.into_iter().find(|item| item.value["id"] == id.as_str());
-    found.map(|item| Json(item.value)).ok_or_else(|| Refusal::not_found(&id))
+    let directory = state.directory();
+    let found = match collection.as_str() {
+        "partners" => directory.partners.iter().find(|partner| partner.id == id).map(value),
+        "tenants" => directory.tenants.iter().find(|tenant| tenant.id == id).map(value),
+        "users" => directory.users.iter().find(|user| user.id == id).map(value),
+        "groups" => directory.groups.iter().find(|group| group.id == id).map(value),
+        _ => None,
+    };
+    found.map(Json).ok_or_else(|| Refusal::not_found(&id))
 }
 
 async fn members(
@@ -70,103 +91,132 @@ async fn members(
     Path(id): Path<String>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Value>, Refusal> {
-    let members = {
-        let directory = state.directory();
-        let group = directory.groups.iter().find(|group| group.id == id).ok_or_else(|| Refusal::not_found(&id))?;
-        group.members.iter().map(value).collect()
-    };
-    page(&filter, members)
-}
-
-/// An entry with what it is filtered by.
-struct Item {
-    value: Value,
-    status: String,
-    tenant_id: Option<String>,
-    partner_id: Option<String>,
-    words: String,
-}
-
-fn all(state: &State, collection: &str) -> Result<Vec<Item>, Refusal> {
     let directory = state.directory();
-    let partner_of = |tenant: &str| directory.tenant(tenant).map(|tenant| tenant.partner_id.clone());
-    let items = match collection {
-        "partners" => directory.partners.iter().map(Item::of_partner).collect(),
-        "tenants" => directory.tenants.iter().map(Item::of_tenant).collect(),
-        "users" => directory.users.iter().map(|user| Item::of_user(user, partner_of(&user.tenant_id))).collect(),
-        "groups" => directory.groups.iter().map(|group| Item::of_group(group, partner_of(&group.tenant_id))).collect(),
-        _ => return Err(Refusal(StatusCode::NOT_FOUND, "Not Found".into())),
-    };
-    Ok(items)
+    let group = directory.groups.iter().find(|group| group.id == id).ok_or_else(|| Refusal::not_found(&id))?;
+    filter.page(&group.members.iter().collect::<Vec<_>>())
 }
 
-impl Item {
-    fn of_partner(partner: &Partner) -> Self {
-        Self {
-            value: value(partner),
-            status: partner.status.clone(),
-            tenant_id: None,
-            partner_id: Some(partner.id.clone()),
-            words: format!("{} {}", partner.name, partner.slug),
-        }
+/// What entries are filtered by.
+pub(super) trait Entry: Serialize {
+    fn status(&self) -> &str;
+    fn tenant_id(&self) -> Option<&str>;
+    fn partner_id<'a>(&'a self, directory: &'a Directory) -> Option<&'a str>;
+    fn words(&self) -> String;
+}
+
+impl Entry for Partner {
+    fn status(&self) -> &str {
+        &self.status
     }
 
-    fn of_tenant(tenant: &Tenant) -> Self {
-        Self {
-            value: value(tenant),
-            status: tenant.status.clone(),
-            tenant_id: Some(tenant.id.clone()),
-            partner_id: Some(tenant.partner_id.clone()),
-            words: format!("{} {}", tenant.name, tenant.slug),
-        }
+    fn tenant_id(&self) -> Option<&str> {
+        None
     }
 
-    fn of_user(user: &User, partner_id: Option<String>) -> Self {
-        Self {
-            value: value(user),
-            status: user.status.clone(),
-            tenant_id: Some(user.tenant_id.clone()),
-            partner_id,
-            words: format!("{} {}", user.email, user.display_name),
-        }
+    fn partner_id<'a>(&'a self, _: &'a Directory) -> Option<&'a str> {
+        Some(&self.id)
     }
 
-    fn of_group(group: &Group, partner_id: Option<String>) -> Self {
-        Self {
-            value: value(group),
-            status: group.status.clone(),
-            tenant_id: Some(group.tenant_id.clone()),
-            partner_id,
-            words: group.name.clone(),
-        }
+    fn words(&self) -> String {
+        format!("{} {}", self.name, self.slug)
+    }
+}
+
+impl Entry for Tenant {
+    fn status(&self) -> &str {
+        &self.status
+    }
+
+    fn tenant_id(&self) -> Option<&str> {
+        Some(&self.id)
+    }
+
+    fn partner_id<'a>(&'a self, _: &'a Directory) -> Option<&'a str> {
+        Some(&self.partner_id)
+    }
+
+    fn words(&self) -> String {
+        format!("{} {}", self.name, self.slug)
+    }
+}
+
+impl Entry for User {
+    fn status(&self) -> &str {
+        &self.status
+    }
+
+    fn tenant_id(&self) -> Option<&str> {
+        Some(&self.tenant_id)
+    }
+
+    fn partner_id<'a>(&'a self, directory: &'a Directory) -> Option<&'a str> {
+        directory.tenant(&self.tenant_id).map(|tenant| tenant.partner_id.as_str())
+    }
+
+    fn words(&self) -> String {
+        format!("{} {}", self.email, self.display_name)
+    }
+}
+
+impl Entry for Group {
+    fn status(&self) -> &str {
+        &self.status
+    }
+
+    fn tenant_id(&self) -> Option<&str> {
+        Some(&self.tenant_id)
+    }
+
+    fn partner_id<'a>(&'a self, directory: &'a Directory) -> Option<&'a str> {
+        directory.tenant(&self.tenant_id).map(|tenant| tenant.partner_id.as_str())
+    }
+
+    fn words(&self) -> String {
+        self.name.clone()
     }
 }
 
 impl Filter {
-    fn matches(&self, item: &Item) -> bool {
-        let is = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
-        self.status.as_ref().is_none_or(|status| status.eq_ignore_ascii_case(&item.status))
-            && is(&self.tenant_id, &item.tenant_id)
-            && is(&self.partner_id, &item.partner_id)
-            && self.search.as_ref().is_none_or(|s| item.words.to_lowercase().contains(&s.to_lowercase()))
+    /// What is deleted is listed for who asks for it.
+    fn list<T: Entry>(&self, directory: &Directory, all: &[T]) -> Result<Json<Value>, Refusal> {
+        self.page(&all.iter().filter(|entry| self.matches(directory, *entry)).collect::<Vec<_>>())
+    }
+
+    fn matches<T: Entry>(&self, directory: &Directory, entry: &T) -> bool {
+        let is = |wanted: &Option<String>, has: Option<&str>| wanted.is_none() || wanted.as_deref() == has;
+        let by_status = match &self.status {
+            Some(status) => status.eq_ignore_ascii_case(entry.status()),
+            None => entry.status() != DELETED,
+        };
+        by_status
+            && is(&self.tenant_id, entry.tenant_id())
+            && (self.partner_id.is_none() || is(&self.partner_id, entry.partner_id(directory)))
+            && self.search.as_ref().is_none_or(|s| entry.words().to_lowercase().contains(&s.to_lowercase()))
+    }
+
+    /// Only what is on the page is put into words.
+    pub(super) fn page<T: Serialize>(&self, found: &[T]) -> Result<Json<Value>, Refusal> {
+        let page = self.page.unwrap_or(1);
+        let per_page = self.per_page.unwrap_or(PER_PAGE_DEFAULT);
+        if page == 0 || !(1..=PER_PAGE_MAX).contains(&per_page) {
+            return Err(Refusal::invalid(format!("page starts at 1, per_page is 1 to {PER_PAGE_MAX}")));
+        }
+        let total = found.len();
+        let data: Vec<Value> =
+            found.iter().skip((page - 1).saturating_mul(per_page)).take(per_page).map(value).collect();
+        let total_pages = total.div_ceil(per_page);
+        Ok(Json(json!({
+            "data": data,
+            "pagination": {"page": page, "per_page": per_page, "total": total, "total_pages": total_pages},
+        })))
     }
 }
 
-fn page(filter: &Filter, found: Vec<Value>) -> Result<Json<Value>, Refusal> {
-    let page = filter.page.unwrap_or(1);
-    let per_page = filter.per_page.unwrap_or(PER_PAGE_DEFAULT);
-    if page == 0 || !(1..=PER_PAGE_MAX).contains(&per_page) {
-        return Err(Refusal::invalid(format!("page starts at 1, per_page is 1 to {PER_PAGE_MAX}")));
-    }
-    let total = found.len();
-    let data: Vec<Value> = found.into_iter().skip((page - 1).saturating_mul(per_page)).take(per_page).collect();
-    let total_pages = total.div_ceil(per_page);
-    Ok(Json(json!({
-        "data": data,
-        "pagination": {"page": page, "per_page": per_page, "total": total, "total_pages": total_pages},
-    })))
-}
-
-fn value(item: &impl Serialize) -> Value {
+pub(super) fn value(item: &(impl Serialize + ?Sized)) -> Value {
     serde_json::to_value(item).unwrap_or(Value::Null)
+}
+
+/// Whether somebody can log in.
+pub(super) fn is_active(user: &User) -> bool {
+    user.status == ACTIVE
 }

@@ -26,6 +26,9 @@ pub const PARTNER_ADMIN: &str = "usr_01j2g00000e0080000000000r0";
 pub const OPERATORS: &str = "grp_01j2g00000e008000000000100";
 pub const ON_CALL: &str = "grp_01j2g00000e008000000000101";
 
+/// Of everybody in the seed.
+pub const PASSWORD: &str = "scaikey-dev";
+
 /// Everybody and everything the small ScaiKey knows.
 #[derive(Debug, Clone)]
 pub struct Directory {
@@ -63,6 +66,9 @@ pub struct User {
     pub status: String,
     pub tenant_id: String,
     pub role: String,
+    /// None: it cannot log in yet.
+    #[serde(skip)]
+    pub password: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -134,8 +140,17 @@ impl Directory {
 
     /// The groups a user is in, by itself or through a group within a group.
     pub fn groups_of(&self, user_id: &str) -> Vec<String> {
+        self.around(Member::user(user_id))
+    }
+
+    /// The groups that a group is in.
+    pub fn groups_above(&self, group_id: &str) -> Vec<String> {
+        self.around(Member::group(group_id))
+    }
+
+    fn around(&self, member: Member) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
-        let mut wanted = vec![Member::user(user_id)];
+        let mut wanted = vec![member];
         while let Some(member) = wanted.pop() {
             for group in self.groups.iter().filter(|group| group.members.contains(&member)) {
                 if !found.contains(&group.id) {
@@ -149,7 +164,11 @@ impl Directory {
     }
 }
 
-const ACTIVE: &str = "ACTIVE";
+pub const ACTIVE: &str = "ACTIVE";
+/// What is deleted stays, with this status; lists leave it out.
+pub const DELETED: &str = "DELETED";
+/// Invited, and has not chosen a password yet.
+pub const PENDING: &str = "PENDING";
 
 fn tenant(id: &str, name: &str, slug: &str) -> Tenant {
     Tenant {
@@ -172,6 +191,7 @@ fn user(id: &str, first: &str, last: &str, email: &str, tenant: &str, role: &str
         status: ACTIVE.into(),
         tenant_id: tenant.into(),
         role: role.into(),
+        password: Some(PASSWORD.into()),
     }
 }
 

@@ -2,20 +2,26 @@
 //!
 //! | path | |
 //! |---|---|
-//! | `GET /api/v1/platform/oauth/.well-known/openid-configuration` | discovery of the platform flavour |
-//! | `GET /api/v1/platform/.well-known/jwks.json` | the public half of the signing key |
-//! | `POST /api/v1/platform/oauth/token` | `grant_type=client_credentials`, Basic or form fields |
-//! | `GET /api/v1/admin/{partners,tenants,users,groups}/`, `/{id}`, `/groups/{id}/members` | the admin API's read side |
-//! | `POST /dev/token` | this stack's own: mints any user's access token, see [`oauth`] |
+//! | `/api/v1/platform/oauth/…`, `/api/v1/auth/tenants/{slug}/…` | both flavours: discovery, login page, tokens ([`oauth`], [`login`]) |
+//! | `GET /api/v1/platform/.well-known/jwks.json` | the public halves of the signing keys |
+//! | `/api/v1/admin/{partners,tenants,users,groups}/…` | the admin API ([`admin`], [`admin_writes`]) |
+//! | `/dev/…` | this stack's own: anybody's tokens, failures, key rotation, webhooks ([`switches`]) |
 //!
-//! The directory starts from a fixed seed ([`directory`]) and lives in memory; the signing key lives in the data
-//! folder, so that tokens outlive a restart. Never part of a production process.
+//! The directory starts from a fixed seed ([`directory`]) and lives in memory, as do logins; the signing key lives in
+//! the data folder, so that tokens outlive a restart. Never part of a production process.
 
 mod admin;
+mod admin_writes;
 pub mod directory;
+mod effective;
+pub mod faults;
 mod key;
+mod login;
 mod oauth;
+mod sessions;
+mod switches;
 mod tokens;
+pub mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,9 +30,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 
 use self::directory::Directory;
-use self::key::SigningKey;
+use self::faults::Faults;
+use self::key::KeyRing;
+use self::sessions::{Issuer, Sessions};
+use self::webhooks::{Hooks, Subscriber};
 use super::DevError;
 use super::http::{self, HttpService, Refusal};
 use crate::clock::Clock;
@@ -60,15 +70,18 @@ impl ScaiKey {
         let Settings { folder, address, client_secret, clock } = settings;
         let listener = http::listen(address, "small ScaiKey").await?;
         let address = listener.local_addr().map_err(|source| DevError::Spawn { name: "ScaiKey".into(), source })?;
-        let key = tokio::task::spawn_blocking(move || SigningKey::load_or_create(&folder))
+        let key = tokio::task::spawn_blocking(move || KeyRing::load_or_create(&folder))
             .await
             .map_err(|e| DevError::Invalid(e.to_string()))??;
         let state = Arc::new(State {
             base: format!("http://{address}"),
             client_secret,
             clock,
-            key,
+            keys: Mutex::new(key),
             directory: Mutex::new(Directory::seed()),
+            sessions: Mutex::default(),
+            faults: Mutex::default(),
+            hooks: Hooks::default(),
         });
         let service = HttpService::start(listener, router(state.clone()))?;
         Ok(Self { service, state })
@@ -91,8 +104,19 @@ impl ScaiKey {
         change(&mut self.state.directory());
     }
 
+    /// Tells this address of all that happens from now on.
+    pub fn subscribe(&self, url: &str, secret: &str) {
+        self.state.hooks.subscribe(Subscriber { url: url.to_owned(), secret: secret.to_owned() });
+    }
+
+    /// Switches failures on, or off with the default.
+    pub fn set_faults(&self, faults: Faults) {
+        *self.state.faults() = faults;
+    }
+
     /// Stops answering, as if the platform were down.
     pub async fn stop(self) {
+        self.state.hooks.end();
         self.service.stop().await;
     }
 }
@@ -102,21 +126,44 @@ struct State {
     base: String,
     client_secret: String,
     clock: Clock,
-    key: SigningKey,
+    keys: Mutex<KeyRing>,
     directory: Mutex<Directory>,
+    sessions: Mutex<Sessions>,
+    faults: Mutex<Faults>,
+    hooks: Hooks,
 }
 
 impl State {
     fn directory(&self) -> MutexGuard<'_, Directory> {
         self.directory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn keys(&self) -> MutexGuard<'_, KeyRing> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The issuer of the tenant with this slug.
+    fn tenant_issuer(&self, slug: &str) -> Option<Issuer> {
+        let directory = self.directory();
+        directory.tenants.iter().find(|tenant| tenant.slug == slug).map(|tenant| Issuer::Tenant(tenant.id.clone()))
+    }
 }
 
 fn router(state: Arc<State>) -> Router {
     Router::new()
         .merge(oauth::routes())
-        .nest("/api/v1/admin", admin::routes(state.clone()))
+        .merge(admin::routes(state.clone()))
+        .merge(switches::routes())
         .fallback(async || Refusal(StatusCode::NOT_FOUND, "Not Found".into()))
+        .layer(from_fn_with_state(state.clone(), faults::middleware))
         .with_state(state)
 }
 

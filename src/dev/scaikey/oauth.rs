@@ -1,12 +1,8 @@
-//! Discovery, keys, the token endpoint, and `POST /dev/token`.
-//!
-//! `POST /dev/token` takes `{"user_id": "usr_…"}` or `{"email": "…"}`, optionally `expires_in` (seconds, negative for
-//! a token that has already expired) and `claims` (set last; `null` takes a claim away), and answers
-//! `{"access_token", "token_type", "expires_in"}`. It exists for tests and tours, and asks for no credentials.
+//! OAuth and OpenID Connect in both flavours: discovery, keys, the token endpoint, revocation, user info, log out.
 
 use std::sync::Arc;
 
-use axum::extract::State as Shared;
+use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -14,29 +10,51 @@ use axum::{Form, Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::directory::ACTIVE;
+use super::sessions::{Issuer, Session};
 use super::tokens::{ACCESS_TOKEN_SECONDS, PLATFORM_SCOPE};
-use super::{CLIENT_ID, State};
+use super::{CLIENT_ID, State, login};
 use crate::dev::http::Refusal;
 
 pub(super) fn routes() -> Router<Arc<State>> {
+    const PLATFORM: &str = "/api/v1/platform/oauth";
+    const TENANT: &str = "/api/v1/auth/tenants/{slug}";
     Router::new()
-        .route("/api/v1/platform/oauth/.well-known/openid-configuration", get(discovery))
         .route("/api/v1/platform/.well-known/jwks.json", get(jwks))
-        .route("/api/v1/platform/oauth/token", post(token))
-        .route("/dev/token", post(dev_token))
+        .route(&format!("{PLATFORM}/.well-known/openid-configuration"), get(platform_discovery))
+        .route(&format!("{PLATFORM}/authorize"), get(login::platform_page).post(login::platform_login))
+        .route(&format!("{PLATFORM}/token"), post(platform_token))
+        .route(&format!("{PLATFORM}/revoke"), post(revoke))
+        .route(&format!("{PLATFORM}/userinfo"), get(userinfo))
+        .route(&format!("{PLATFORM}/logout"), get(logout))
+        .route(&format!("{TENANT}/.well-known/openid-configuration"), get(tenant_discovery))
+        .route(&format!("{TENANT}/oauth/authorize"), get(login::tenant_page).post(login::tenant_login))
+        .route(&format!("{TENANT}/oauth/token"), post(tenant_token))
 }
 
-async fn discovery(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+async fn platform_discovery(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+    let oauth = format!("{}/api/v1/platform/oauth", state.base);
+    Json(discovery(&state, &Issuer::Platform, &oauth))
+}
+
+async fn tenant_discovery(Shared(state): Shared<Arc<State>>, Path(slug): Path<String>) -> Result<Json<Value>, Refusal> {
+    let issuer = state.tenant_issuer(&slug).ok_or_else(|| Refusal::not_found(&slug))?;
+    let oauth = format!("{}/api/v1/auth/tenants/{slug}/oauth", state.base);
+    Ok(Json(discovery(&state, &issuer, &oauth)))
+}
+
+fn discovery(state: &State, issuer: &Issuer, oauth: &str) -> Value {
     let base = &state.base;
-    let oauth = format!("{base}/api/v1/platform/oauth");
-    Json(json!({
-        "issuer": base,
+    let platform = format!("{base}/api/v1/platform/oauth");
+    json!({
+        "issuer": issuer.url(base),
         "authorization_endpoint": format!("{oauth}/authorize"),
         "token_endpoint": format!("{oauth}/token"),
-        "userinfo_endpoint": format!("{oauth}/userinfo"),
-        "end_session_endpoint": format!("{oauth}/logout"),
+        "userinfo_endpoint": format!("{platform}/userinfo"),
+        "revocation_endpoint": format!("{platform}/revoke"),
+        "end_session_endpoint": format!("{platform}/logout"),
         "jwks_uri": format!("{base}/api/v1/platform/.well-known/jwks.json"),
         "response_types_supported": ["code"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
@@ -45,11 +63,11 @@ async fn discovery(Shared(state): Shared<Arc<State>>) -> Json<Value> {
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "code_challenge_methods_supported": ["S256"],
         "scopes_supported": ["openid", "profile", "email"],
-    }))
+    })
 }
 
 async fn jwks(Shared(state): Shared<Arc<State>>) -> Json<Value> {
-    Json(state.key.jwks())
+    Json(state.keys().jwks())
 }
 
 #[derive(Deserialize)]
@@ -58,39 +76,154 @@ struct TokenRequest {
     client_id: Option<String>,
     client_secret: Option<String>,
     scope: Option<String>,
+    code: Option<String>,
+    code_verifier: Option<String>,
+    redirect_uri: Option<String>,
+    refresh_token: Option<String>,
 }
 
-async fn token(Shared(state): Shared<Arc<State>>, headers: HeaderMap, Form(request): Form<TokenRequest>) -> Response {
-    let TokenRequest { grant_type, client_id, client_secret, scope } = request;
-    let client = basic(&headers).or_else(|| client_id.zip(client_secret));
-    if client != Some((CLIENT_ID.to_owned(), state.client_secret.clone())) {
-        return oauth_error(StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed");
+async fn platform_token(
+    Shared(state): Shared<Arc<State>>,
+    headers: HeaderMap,
+    Form(request): Form<TokenRequest>,
+) -> Response {
+    token(&state, &Issuer::Platform, &headers, request).unwrap_or_else(|refused| refused)
+}
+
+async fn tenant_token(
+    Shared(state): Shared<Arc<State>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+    Form(request): Form<TokenRequest>,
+) -> Response {
+    match state.tenant_issuer(&slug) {
+        Some(issuer) => token(&state, &issuer, &headers, request).unwrap_or_else(|refused| refused),
+        None => Refusal::not_found(&slug).into_response(),
     }
-    if grant_type != "client_credentials" {
-        return oauth_error(
-            StatusCode::BAD_REQUEST,
-            "unsupported_grant_type",
-            "only client_credentials is spoken here",
-        );
-    }
+}
+
+#[expect(clippy::result_large_err, reason = "a response either way")]
+fn token(state: &State, issuer: &Issuer, headers: &HeaderMap, request: TokenRequest) -> Result<Response, Response> {
+    let TokenRequest { grant_type, client_id, client_secret, scope, code, code_verifier, redirect_uri, refresh_token } =
+        request;
+    check_client(state, headers, client_id.zip(client_secret))?;
+    let missing = |name: &str| bad_request("invalid_request", &format!("{name} is required"));
+    let now = state.now();
+    let session = match grant_type.as_str() {
+        "client_credentials" if *issuer == Issuer::Platform => return client_credentials(state, scope),
+        "authorization_code" => {
+            let code = code.ok_or_else(|| missing("code"))?;
+            let verifier = code_verifier.ok_or_else(|| missing("code_verifier"))?;
+            let uri = redirect_uri.ok_or_else(|| missing("redirect_uri"))?;
+            state.sessions().redeem(&code, &verifier, &uri, issuer, now)
+        }
+        "refresh_token" => {
+            let token = refresh_token.ok_or_else(|| missing("refresh_token"))?;
+            state.sessions().rotate(&token, issuer, now)
+        }
+        other => return Err(bad_request("unsupported_grant_type", &format!("{other} is not spoken here"))),
+    };
+    tokens(state, session.map_err(|reason| bad_request("invalid_grant", reason))?)
+}
+
+#[expect(clippy::result_large_err, reason = "a response either way")]
+fn tokens(state: &State, session: Session) -> Result<Response, Response> {
+    let is_active = state.directory().user(&session.user).is_some_and(|user| user.status == ACTIVE);
+    let (access_token, id_token) = is_active
+        .then(|| state.login_tokens(&session))
+        .flatten()
+        .ok_or_else(|| bad_request("invalid_grant", "the user is no longer active"))?;
+    let scope = session.scope.clone();
+    let refresh_token = state.sessions().refresh_token(session, state.now());
+    Ok(Json(json!({
+        "access_token": access_token,
+        "refresh_token": refresh_token,
+        "id_token": id_token,
+        "token_type": "Bearer",
+        "expires_in": ACCESS_TOKEN_SECONDS,
+        "scope": scope,
+    }))
+    .into_response())
+}
+
+#[expect(clippy::result_large_err, reason = "a response either way")]
+fn client_credentials(state: &State, scope: Option<String>) -> Result<Response, Response> {
     let allowed: Vec<&str> = PLATFORM_SCOPE.split(' ').collect();
     if !scope.iter().flat_map(|scope| scope.split_whitespace()).all(|wanted| allowed.contains(&wanted)) {
-        return oauth_error(
-            StatusCode::BAD_REQUEST,
-            "invalid_scope",
-            "only admin:read and admin:write may be asked for",
-        );
+        return Err(bad_request("invalid_scope", "only admin:read and admin:write may be asked for"));
     }
-    match state.platform_token() {
-        Some(access_token) => Json(json!({
-            "access_token": access_token,
-            "token_type": "Bearer",
-            "expires_in": ACCESS_TOKEN_SECONDS,
-            "scope": PLATFORM_SCOPE,
-        }))
-        .into_response(),
-        None => oauth_error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "could not sign"),
+    let access_token = state
+        .platform_token()
+        .ok_or_else(|| oauth_error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "could not sign"))?;
+    Ok(Json(json!({
+        "access_token": access_token,
+        "token_type": "Bearer",
+        "expires_in": ACCESS_TOKEN_SECONDS,
+        "scope": PLATFORM_SCOPE,
+    }))
+    .into_response())
+}
+
+#[derive(Deserialize)]
+struct RevokeRequest {
+    token: String,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+}
+
+/// RFC 7009: always 200 for the right client. An access token is a signed statement that cannot be taken back; its
+/// session ends.
+async fn revoke(
+    Shared(state): Shared<Arc<State>>,
+    headers: HeaderMap,
+    Form(RevokeRequest { token, client_id, client_secret }): Form<RevokeRequest>,
+) -> Response {
+    if let Err(refused) = check_client(&state, &headers, client_id.zip(client_secret)) {
+        return refused;
     }
+    let session = state.keys().verify(&token).and_then(|claims| Some(claims.get("sid")?.as_str()?.to_owned()));
+    match session {
+        Some(session) => state.sessions().end(&session),
+        None => state.sessions().revoke(&token),
+    }
+    StatusCode::OK.into_response()
+}
+
+async fn userinfo(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Result<Json<Value>, Refusal> {
+    let refused = || Refusal(StatusCode::UNAUTHORIZED, "Not authenticated".into());
+    let token = bearer(&headers).ok_or_else(refused)?;
+    let claims = state.keys().verify(token).ok_or_else(refused)?;
+    let holds = claims.get("exp").and_then(Value::as_i64).is_some_and(|exp| exp > state.now());
+    let directory = state.directory();
+    let user = claims.get("sub").and_then(Value::as_str).and_then(|sub| directory.user(sub));
+    let user = user.filter(|_| holds).ok_or_else(refused)?;
+    Ok(Json(json!({"sub": user.id, "email": user.email, "name": user.display_name})))
+}
+
+#[derive(Deserialize)]
+struct LogoutQuery {
+    post_logout_redirect_uri: Option<String>,
+}
+
+/// There is no session of the browser's to end.
+async fn logout(Query(LogoutQuery { post_logout_redirect_uri }): Query<LogoutQuery>) -> Response {
+    match post_logout_redirect_uri.filter(|uri| login::is_registered(uri)) {
+        Some(uri) => (StatusCode::FOUND, [(header::LOCATION, uri)]).into_response(),
+        None => "Logged out.".into_response(),
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "a response either way")]
+fn check_client(state: &State, headers: &HeaderMap, form: Option<(String, String)>) -> Result<(), Response> {
+    let client = basic(headers).or(form);
+    if client != Some((CLIENT_ID.to_owned(), state.client_secret.clone())) {
+        return Err(oauth_error(StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed"));
+    }
+    Ok(())
+}
+
+fn bad_request(error: &str, description: &str) -> Response {
+    oauth_error(StatusCode::BAD_REQUEST, error, description)
 }
 
 /// RFC 6749, 5.2, with ScaiKey's `detail` beside it.
@@ -105,24 +238,6 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     text.split_once(':').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DevTokenRequest {
-    user_id: Option<String>,
-    email: Option<String>,
-    expires_in: Option<i64>,
-    #[serde(default)]
-    claims: Map<String, Value>,
-}
-
-async fn dev_token(
-    Shared(state): Shared<Arc<State>>,
-    Json(request): Json<DevTokenRequest>,
-) -> Result<Json<Value>, Refusal> {
-    let DevTokenRequest { user_id, email, expires_in, claims } = request;
-    let user = user_id.or(email).ok_or_else(|| Refusal::invalid("user_id or email is required"))?;
-    let expires_in = expires_in.unwrap_or(ACCESS_TOKEN_SECONDS);
-    let access_token =
-        state.access_token(&user, expires_in, claims).ok_or_else(|| Refusal::not_found(&format!("user {user}")))?;
-    Ok(Json(json!({"access_token": access_token, "token_type": "Bearer", "expires_in": expires_in})))
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }

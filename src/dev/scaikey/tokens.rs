@@ -1,7 +1,11 @@
 //! What the tokens say.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
+use super::sessions::{Issuer, Session};
 use super::{CLIENT_ID, State};
 
 /// How long an access token lives unless asked otherwise.
@@ -11,33 +15,21 @@ pub(super) const PLATFORM_SCOPE: &str = "admin:read admin:write";
 /// Roles that reach beyond one tenant; their tokens are issued by the platform itself.
 const PLATFORM_ROLES: [&str; 2] = ["super_admin", "partner_admin"];
 
+/// A token's claims before its times are set.
+type Claims = Map<String, Value>;
+
 impl State {
     /// A user's access token; `claims` are set last and replace any other (null takes one away).
-    pub(super) fn access_token(&self, user: &str, lifetime: i64, claims: Map<String, Value>) -> Option<String> {
-        let base = &self.base;
-        let mut all = {
+    pub(super) fn access_token(&self, user: &str, lifetime: i64, claims: Claims) -> Option<String> {
+        let issuer = {
             let directory = self.directory();
             let user = directory.user(user)?;
-            let tenant_id = &user.tenant_id;
-            let issuer = match PLATFORM_ROLES.contains(&user.role.as_str()) {
-                true => base.clone(),
-                false => format!("{base}/tenants/{tenant_id}"),
-            };
-            object(json!({
-                "iss": issuer,
-                "aud": CLIENT_ID,
-                "sub": user.id,
-                "email": user.email,
-                "name": user.display_name,
-                "tenant_id": tenant_id,
-                "partner_id": directory.tenant(tenant_id).map(|tenant| &tenant.partner_id),
-                "role": user.role,
-                "roles": [user.role],
-                "groups": directory.groups_of(&user.id),
-                "scope": "openid profile email",
-                "token_type": "access_token",
-            }))
+            match PLATFORM_ROLES.contains(&user.role.as_str()) {
+                true => Issuer::Platform,
+                false => Issuer::Tenant(user.tenant_id.clone()),
+            }
         };
+        let mut all = self.user_claims(user, &issuer)?;
         self.set_times(&mut all, lifetime);
         for (name, value) in claims {
             match value {
@@ -45,7 +37,51 @@ impl State {
                 value => all.insert(name, value),
             };
         }
-        self.key.sign(&all)
+        self.keys().sign(&all)
+    }
+
+    /// What a login gives: the access token of `session`, by which it is revoked, and an ID token.
+    pub(super) fn login_tokens(&self, session: &Session) -> Option<(String, String)> {
+        let Session { id, user, issuer, nonce, scope } = session;
+        let mut access = self.user_claims(user, issuer)?;
+        access.insert("sid".into(), id.as_str().into());
+        access.insert("scope".into(), scope.as_str().into());
+        self.set_times(&mut access, ACCESS_TOKEN_SECONDS);
+        let access = self.keys().sign(&access)?;
+        let half = &Sha256::digest(access.as_bytes())[..16];
+        let mut id_token = {
+            let directory = self.directory();
+            let user = directory.user(user)?;
+            object(json!({
+                "iss": issuer.url(&self.base), "aud": CLIENT_ID, "azp": CLIENT_ID, "sub": user.id,
+                "email": user.email, "name": user.display_name, "at_hash": URL_SAFE_NO_PAD.encode(half),
+            }))
+        };
+        if let Some(nonce) = nonce {
+            id_token.insert("nonce".into(), nonce.as_str().into());
+        }
+        self.set_times(&mut id_token, ACCESS_TOKEN_SECONDS);
+        Some((access, self.keys().sign(&id_token)?))
+    }
+
+    fn user_claims(&self, user: &str, issuer: &Issuer) -> Option<Claims> {
+        let directory = self.directory();
+        let user = directory.user(user)?;
+        let tenant_id = &user.tenant_id;
+        Some(object(json!({
+            "iss": issuer.url(&self.base),
+            "aud": CLIENT_ID,
+            "sub": user.id,
+            "email": user.email,
+            "name": user.display_name,
+            "tenant_id": tenant_id,
+            "partner_id": directory.tenant(tenant_id).map(|tenant| &tenant.partner_id),
+            "role": user.role,
+            "roles": [user.role],
+            "groups": directory.groups_of(&user.id),
+            "scope": "openid profile email",
+            "token_type": "access_token",
+        })))
     }
 
     /// The token of ScaiDNS itself for the admin API.
@@ -60,12 +96,12 @@ impl State {
             "token_type": "client_credentials",
         }));
         self.set_times(&mut claims, ACCESS_TOKEN_SECONDS);
-        self.key.sign(&claims)
+        self.keys().sign(&claims)
     }
 
     /// Whether this is a platform token of ours that still holds.
     pub(super) fn is_platform_token(&self, token: &str) -> bool {
-        self.key.verify(token).is_some_and(|claims| {
+        self.keys().verify(token).is_some_and(|claims| {
             claims.get("platform_token") == Some(&Value::Bool(true))
                 && claims.get("exp").and_then(Value::as_i64).is_some_and(|exp| exp > self.now())
         })
@@ -79,7 +115,7 @@ impl State {
         claims.insert("jti".into(), hex::encode(rand::random::<[u8; 16]>()).into());
     }
 
-    fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         self.clock.now().unix_timestamp()
     }
 }

@@ -14,11 +14,12 @@ use crate::tenancy::{AdminRole, Standing};
 
 use super::super::audit::{Resource, entry};
 use super::super::{ActorRecord, Error, RequestInfo, Result};
-use super::Inner;
 use super::rights::{assignments_in, check_standing, check_tenant, reaches};
+use super::{Inner, logout};
 
-pub(super) async fn caller(identity: &Inner, token: &str, tenant: Option<&str>) -> Result<Caller> {
-    let token = identity.scaikey.verify(token).await?;
+pub(super) async fn caller(identity: &Inner, presented: &str, tenant: Option<&str>) -> Result<Caller> {
+    let token = identity.scaikey.verify(presented).await?;
+    logout::check(identity, presented).await?;
     let is_known = identity.users.knows(&token.subject);
     match admit(identity, &token, tenant, false).await {
         // no is never said from memory

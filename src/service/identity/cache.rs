@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::storage;
 use crate::storage::api_keys::PresentedKey;
 use crate::storage::directory::{Holder, TenantRow};
+use crate::storage::logged_out::TokenHash;
 use crate::storage::revocations::Revocation;
 
 use super::super::Result;
@@ -40,6 +41,15 @@ impl Revocable for PresentedKey {
 impl Revocable for Holder {
     fn concerned_by(&self) -> Vec<Revocation> {
         vec![Revocation::Tenant(self.home.id)]
+    }
+}
+
+/// An access token that nobody has logged out.
+pub struct Unspent(pub TokenHash);
+
+impl Revocable for Unspent {
+    fn concerned_by(&self) -> Vec<Revocation> {
+        vec![Revocation::Token(self.0)]
     }
 }
 

@@ -3,6 +3,7 @@
 mod by_key;
 mod by_token;
 mod cache;
+mod logout;
 mod profile;
 pub(super) mod rights;
 pub(super) mod secret;
@@ -14,6 +15,8 @@ mod watch;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use secrecy::SecretString;
+
 use crate::authz::Caller;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -21,15 +24,17 @@ use crate::ids::TenantId;
 use crate::scaikey::{ScaiKey, ScaiKeyError, TokenError};
 use crate::storage::Db;
 use crate::storage::api_keys::{PresentedKey, SecretHash};
+use crate::storage::audit::AuditEntry;
 use crate::storage::directory::{Holder, Reference, TenantRow};
+use crate::storage::logged_out::TokenHash;
 use crate::storage::revocations::Revoked;
 
 use super::{Context, Error, Result};
 
-use cache::Cache;
+use cache::{Cache, Unspent};
 use watch::Watch;
 
-pub use profile::{HeldRole, KeyProfile, Profile};
+pub use profile::{HeldRole, KeyProfile, Profile, TokenProfile};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -47,6 +52,8 @@ struct Inner {
     /// By ScaiKey's id.
     users: Cache<String, Holder>,
     tenants: Cache<Reference<TenantId>, TenantRow>,
+    /// Access tokens that were looked for among those that were logged out, and were not there.
+    unspent: Cache<TokenHash, Unspent>,
 }
 
 impl Identity {
@@ -62,6 +69,7 @@ impl Identity {
             keys: Cache::new(watch.clone()),
             users: Cache::new(watch.clone()),
             tenants: Cache::new(watch.clone()),
+            unspent: Cache::new(watch.clone()),
             watch,
         }))
     }
@@ -74,6 +82,18 @@ impl Identity {
     /// The caller that presents this access token, acting in `tenant` (the header `X-Tenant-ID`) if given.
     pub async fn caller_by_token(&self, token: &str, tenant: Option<&str>) -> Result<Caller> {
         by_token::caller(&self.0, token, tenant).await
+    }
+
+    /// What a call with this token would be let in as.
+    pub async fn token_profile(&self, token: &str) -> Result<TokenProfile> {
+        let caller = by_token::caller(&self.0, token, None).await?;
+        let token = self.0.scaikey.verify(token).await?;
+        Ok(TokenProfile { profile: profile::profile(&caller)?, scopes: token.scopes, expires_at: token.expires_at })
+    }
+
+    /// Ends this access token, of which `entry` tells; one that has ended already is left as it is.
+    pub async fn end_token(&self, token: &SecretString, entry: AuditEntry) -> Result<()> {
+        logout::end(&self.0, token, entry).await
     }
 
     /// Who the caller is and what it holds, to show.

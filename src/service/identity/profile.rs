@@ -1,5 +1,7 @@
 //! What `/me/` shows: who the caller is and what it holds in the tenant acted in.
 
+use time::OffsetDateTime;
+
 use crate::authz::{Actor, Assignment, AssignmentScope, Caller, Permission};
 use crate::ids::{ApiKeyId, TenantId};
 use crate::tenancy::Standing;
@@ -23,6 +25,15 @@ pub struct Profile {
     /// Held in the tenant acted in as a whole.
     pub permissions: Vec<Permission>,
     pub api_key: Option<KeyProfile>,
+}
+
+/// A good access token, to show.
+#[derive(Clone, Debug)]
+pub struct TokenProfile {
+    pub profile: Profile,
+    /// As the token says: OAuth's, not this API's.
+    pub scopes: Vec<String>,
+    pub expires_at: OffsetDateTime,
 }
 
 #[derive(Clone, Debug)]

@@ -48,6 +48,7 @@ impl From<Error> for Stop {
             | Error::Schema(_)
             | Error::Unauthenticated(_)
             | Error::Forbidden { .. }
+            | Error::OutOfScope { .. }
             | Error::NotFound(_)
             | Error::Conflict { .. }
             | Error::Several { .. } => Self::Fail(error.to_string()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::storage::{self, Db, fences, intents, jobs, recurring_jobs, revocations, within};
+use crate::storage::{self, Db, fences, intents, jobs, logged_out, recurring_jobs, revocations, within};
 
 use super::super::{Error, Result, Services};
 
@@ -38,6 +38,7 @@ pub const RECURRING: &[Recurring] = &[
     cleaning("resting_names", |services| Box::pin(async { Ok(fences::sweep_rests(&services.db).await?) })),
     cleaning("settled_batches", |services| Box::pin(async { in_steps(services, intents::sweep_outcomes).await })),
     cleaning("revocations", |services| Box::pin(async { in_steps(services, revocations::sweep).await })),
+    cleaning("logged_out_tokens", |services| Box::pin(async { in_steps(services, logged_out::sweep).await })),
     cleaning("finished_jobs", |services| Box::pin(async { in_steps(services, jobs::sweep).await })),
 ];
 

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod api;
 pub mod dns;
 pub mod executable;
+pub mod login;
 pub mod proxy;
 pub mod reaper;
 mod runner;
