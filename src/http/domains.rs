@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::dns::catalogue;
 use crate::ids::ZoneId;
+use crate::service::zone_life;
 use crate::service::zones::{self, ZoneClaim, ZoneDetail, ZonePatch};
 use crate::service::{Error, Services};
 use crate::storage::zone_lists::{ZoneCursor, ZoneFilter};
@@ -121,14 +122,22 @@ pub struct ListDomains {
     dnssec_enabled: Option<bool>,
     /// Part of the name.
     search: Option<String>,
+    /// `true` lists deleted domains, too; `status=deleted` lists them alone.
     include_deleted: Option<bool>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DeleteDomain {
-    /// `true` removes the domain and all its records for good.
+    /// `true` removes the domain and all its records for good; without it the domain can be restored for a while.
     hard: Option<bool>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct GetDomain {
+    /// `true` shows a deleted domain, too.
+    include_deleted: Option<bool>,
 }
 
 /// A record type on offer.
@@ -174,14 +183,15 @@ pub async fn create(
 }
 
 /// One domain.
-#[utoipa::path(get, path = "/api/v1/domains/{id}", tag = "domains", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/domains/{id}", tag = "domains", params(("id" = String, Path), GetDomain),
     responses((status = 200, body = DomainDetail)))]
 pub async fn get(
     State(services): State<Arc<Services>>,
     Authenticated(context): Authenticated,
     ApiPath(id): ApiPath<ZoneId>,
+    ApiQuery(query): ApiQuery<GetDomain>,
 ) -> Result<Json<DomainDetail>, ApiError> {
-    let found = zones::get(&services, &context, id).await?;
+    let found = zones::get(&services, &context, id, query.include_deleted.unwrap_or(false)).await?;
     Ok(Json(detail(&services, found)))
 }
 
@@ -200,7 +210,7 @@ pub async fn update(
     Ok(Json(detail(&services, updated)))
 }
 
-/// Removes a domain for good; `hard=true` must say so.
+/// Deletes a domain: it is served no more, and can be restored until it is purged. `hard=true` removes it for good.
 #[utoipa::path(delete, path = "/api/v1/domains/{id}", tag = "domains", params(("id" = String, Path), DeleteDomain),
     responses((status = 204, description = "Gone")))]
 pub async fn delete(
@@ -209,12 +219,23 @@ pub async fn delete(
     ApiPath(id): ApiPath<ZoneId>,
     ApiQuery(query): ApiQuery<DeleteDomain>,
 ) -> Result<StatusCode, ApiError> {
-    if query.hard != Some(true) {
-        zones::get(&services, &context, id).await?;
-        return Err(Error::invalid("hard", "a domain is only removed for good: repeat with ?hard=true").into());
+    match query.hard.unwrap_or(false) {
+        true => zone_life::delete_for_good(&services, &context, id).await?,
+        false => zone_life::delete(&services, &context, id).await?,
     }
-    zones::delete_for_good(&services, &context, id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a deletion back: the domain is again what it was.
+#[utoipa::path(post, path = "/api/v1/domains/{id}/restore", tag = "domains", params(("id" = String, Path)),
+    responses((status = 200, body = DomainDetail)))]
+pub async fn restore(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+) -> Result<Json<DomainDetail>, ApiError> {
+    let restored = zone_life::restore(&services, &context, id).await?;
+    Ok(Json(detail(&services, restored)))
 }
 
 /// The record types on offer.
@@ -230,12 +251,10 @@ pub async fn types(Authenticated(_context): Authenticated) -> Json<Vec<RecordTyp
 
 fn filter(query: &ListDomains) -> Result<ZoneFilter, Error> {
     let unknown = |field: &'static str| Error::invalid(field, format!("unknown {field}"));
+    let status =
+        query.status.as_deref().map(|text| ZoneStatus::parse(text).ok_or_else(|| unknown("status"))).transpose()?;
     Ok(ZoneFilter {
-        status: query
-            .status
-            .as_deref()
-            .map(|text| ZoneStatus::parse(text).ok_or_else(|| unknown("status")))
-            .transpose()?,
+        status,
         zone_type: query
             .domain_type
             .as_deref()
@@ -243,7 +262,7 @@ fn filter(query: &ListDomains) -> Result<ZoneFilter, Error> {
             .transpose()?,
         dnssec_enabled: query.dnssec_enabled,
         search: query.search.clone().filter(|text| !text.is_empty()),
-        include_deleted: query.include_deleted.unwrap_or(false),
+        include_deleted: query.include_deleted.unwrap_or(false) || status == Some(ZoneStatus::Deleted),
     })
 }
 
@@ -264,6 +283,9 @@ fn item(row: ZoneRow) -> DomainItem {
         last_change: _,
         record_count: _,
         born: _,
+        deleted_at: _,
+        status_before: _,
+        displaced: _,
         created_at,
         updated_at,
     } = row;
@@ -297,7 +319,7 @@ fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
         masters: Vec::new(),
         validation: validation.map(|validation| ValidationItem::new(services, &row, validation)),
         cidr: row.cidr.clone(),
-        deleted_at: None,
+        deleted_at: row.deleted_at,
         item: item(row),
     }
 }

@@ -16,6 +16,7 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(domains::list, domains::create))
         .routes(routes!(domains::types))
         .routes(routes!(domains::get, domains::update, domains::delete))
+        .routes(routes!(domains::restore))
         .routes(routes!(validation::get, validation::start, validation::cancel))
         .routes(routes!(validation::check))
         .routes(routes!(records::list, records::create))

@@ -15,6 +15,7 @@ pub mod records;
 mod services;
 pub mod sync;
 pub mod validation;
+pub mod zone_life;
 pub mod zone_names;
 pub mod zone_writer;
 pub mod zones;

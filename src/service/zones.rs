@@ -1,7 +1,6 @@
 //! Zones as their tenants manage them: claim, look, change, remove.
 
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 use crate::authz::{Denied, Permission, TenantAccess, Visibility, ZoneAccess, ZoneRef, decide_tenant, decide_zone};
 use crate::dns::{TTL_MAX, ZoneName};
@@ -15,8 +14,9 @@ use crate::tenancy::{ZoneStatus, ZoneType};
 use super::audit::{self, Resource};
 use super::context::ActorRecord;
 use super::validation::new_challenge;
+use super::zone_life::{departure, status_values};
 use super::zone_names::NamedZone;
-use super::zone_writer::{Departure, GoLive};
+use super::zone_writer::{GoLive, Move};
 use super::{Context, Error, PageRequest, Result, Services};
 
 /// Longer descriptions are refused.
@@ -57,8 +57,23 @@ pub struct ZonePage {
     pub next: Option<ZoneCursor>,
 }
 
-/// The zone and the proof that the caller may do this with it. What it may not see does not exist.
+/// The zone and the proof that the caller may do this with it. What it may not see does not exist, nor does what is
+/// deleted.
 pub async fn load(
+    services: &Services,
+    context: &Context,
+    id: ZoneId,
+    permission: Permission,
+) -> Result<(ZoneRow, ZoneAccess)> {
+    let (row, access) = load_with_deleted(services, context, id, permission).await?;
+    if row.status == ZoneStatus::Deleted {
+        return Err(Error::NotFound("Domain"));
+    }
+    Ok((row, access))
+}
+
+/// [`load`] for those who may take a deletion back, or make it final.
+pub async fn load_with_deleted(
     services: &Services,
     context: &Context,
     id: ZoneId,
@@ -70,7 +85,8 @@ pub async fn load(
     Ok((row, access))
 }
 
-/// [`load`] for those who need no more of the zone than what never changes.
+/// [`load_with_deleted`] for those who need no more of the zone than what never changes; who reads or writes it
+/// afterwards hears of a deletion there.
 pub async fn locate(
     services: &Services,
     context: &Context,
@@ -81,7 +97,7 @@ pub async fn locate(
         let access = decide(context, permission, zone.reference())?;
         return Ok((zone, access));
     }
-    let (row, access) = load(services, context, id, permission).await?;
+    let (row, access) = load_with_deleted(services, context, id, permission).await?;
     let zone = NamedZone::from(&row);
     services.zone_names.put(zone.clone());
     Ok((zone, access))
@@ -94,13 +110,17 @@ fn decide(context: &Context, permission: Permission, zone: ZoneRef) -> Result<Zo
     })
 }
 
-pub async fn get(services: &Services, context: &Context, id: ZoneId) -> Result<ZoneDetail> {
-    let (row, access) = load(services, context, id, Permission::DomainsRead).await?;
+pub async fn get(services: &Services, context: &Context, id: ZoneId, include_deleted: bool) -> Result<ZoneDetail> {
+    let (row, access) = if include_deleted {
+        load_with_deleted(services, context, id, Permission::DomainsRead).await?
+    } else {
+        load(services, context, id, Permission::DomainsRead).await?
+    };
     detail(services, row, &access).await
 }
 
-async fn detail(services: &Services, mut row: ZoneRow, access: &ZoneAccess) -> Result<ZoneDetail> {
-    if access.is_limited() {
+pub(super) async fn detail(services: &Services, mut row: ZoneRow, access: &ZoneAccess) -> Result<ZoneDetail> {
+    if access.is_limited() && row.status != ZoneStatus::Deleted {
         // who sees some of the records is not told how many there are
         let seen = services.writer.view(access).await?.records_where(|_| true).count();
         row.record_count = u32::try_from(seen).unwrap_or(u32::MAX);
@@ -294,9 +314,10 @@ pub async fn update(services: &Services, context: &Context, id: ZoneId, patch: Z
     };
     // first what may be refused, so that a refusal changes nothing
     if let Some(status) = status.filter(|status| *status != row.status) {
-        let departure =
-            departure(services, context, &row, access.clone(), "domain.update", status_values(row.status, status));
-        services.writer.set_status(departure, status).await?;
+        let values = status_values(row.status, status);
+        let departure = departure(services, context, &row, access.clone(), "domain.update", values);
+        let step = if status == ZoneStatus::Active { Move::Return } else { Move::Withdraw };
+        services.writer.set_status(departure, step).await?;
     }
     if wanted.changes_something() {
         write_row(services, context, &access, &wanted).await?;
@@ -337,39 +358,6 @@ async fn write_row(services: &Services, context: &Context, access: &ZoneAccess, 
     audit_log::append(&mut tx, None, &[entry]).await?;
     tx.commit().await.map_err(crate::storage::StorageError::from)?;
     Ok(())
-}
-
-/// Removes a zone for good: a live one is withdrawn first, since a DELETE cannot be guarded.
-pub async fn delete_for_good(services: &Services, context: &Context, id: ZoneId) -> Result<()> {
-    let (row, access) = load(services, context, id, Permission::DomainsDelete).await?;
-    if row.status == ZoneStatus::Active {
-        let values = status_values(row.status, ZoneStatus::Inactive);
-        let withdrawal = departure(services, context, &row, access.clone(), "domain.update", values);
-        services.writer.set_status(withdrawal, ZoneStatus::Inactive).await?;
-    }
-    let before =
-        json!({ "name": row.name.as_str(), "domain_type": row.zone_type.as_str(), "record_count": row.record_count });
-    let values = (before, Value::Null);
-    services.writer.delete(departure(services, context, &row, access, "domain.delete", values)).await
-}
-
-fn departure(
-    services: &Services,
-    context: &Context,
-    row: &ZoneRow,
-    access: ZoneAccess,
-    action: &str,
-    values: (Value, Value),
-) -> Departure {
-    let actor = ActorRecord::from(&context.caller.actor);
-    let resource = zone_resource(row.id, &row.name);
-    let now: OffsetDateTime = services.clock.now();
-    let entry = audit::entry(&actor, &context.request, Some(row.tenant), action, resource, values, now);
-    Departure { access, actor, request: context.request.clone(), audit: vec![entry] }
-}
-
-fn status_values(before: ZoneStatus, after: ZoneStatus) -> (Value, Value) {
-    (json!({ "status": before }), json!({ "status": after }))
 }
 
 /// A zone as the audit log names it.

@@ -7,6 +7,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod audit_log;
 pub mod directory;
+pub mod emptied;
 mod error;
 pub mod fences;
 pub mod health;

@@ -33,6 +33,11 @@ pub struct ZoneRow {
     pub last_change: Option<ChangeId>,
     pub record_count: u32,
     pub born: bool,
+    pub deleted_at: Option<OffsetDateTime>,
+    /// What a deleted zone was.
+    pub status_before: Option<ZoneStatus>,
+    /// Another tenant has proven its name.
+    pub displaced: bool,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
 }
@@ -40,6 +45,12 @@ pub struct ZoneRow {
 impl ZoneRow {
     pub fn reference(&self) -> ZoneRef {
         ZoneRef { id: self.id, tenant: self.tenant }
+    }
+
+    /// Whether MariaDB has what there is of its content: it has not been live yet, or has made room.
+    pub fn is_kept_here(&self) -> bool {
+        let pending = Some(ZoneStatus::PendingValidation);
+        Some(self.status) == pending || self.status_before == pending || self.displaced
     }
 
     /// What decisions about the zone's content rest on.
@@ -55,7 +66,8 @@ impl ZoneRow {
 }
 
 pub(super) const COLUMNS: &str = "z.id, z.tenant_id, z.name, z.domain_type, z.status, z.default_ttl, z.description, z.settings, \
-    z.cidr, z.dnssec_enabled, z.revision, z.serial, z.last_change, z.record_count, z.born, z.created_at, z.updated_at";
+    z.cidr, z.dnssec_enabled, z.revision, z.serial, z.last_change, z.record_count, z.born, \
+    z.deleted_at, z.status_before, z.displaced, z.created_at, z.updated_at";
 
 impl FromRow<'_, MySqlRow> for ZoneRow {
     fn from_row(row: &MySqlRow) -> sqlx::Result<Self> {
@@ -64,6 +76,7 @@ impl FromRow<'_, MySqlRow> for ZoneRow {
             source: format!("unknown value {text:?}").into(),
         };
         let status: String = row.try_get("status")?;
+        let status_before: Option<String> = row.try_get("status_before")?;
         let zone_type: String = row.try_get("domain_type")?;
         Ok(Self {
             id: ZoneId(row.try_get("id")?),
@@ -81,6 +94,11 @@ impl FromRow<'_, MySqlRow> for ZoneRow {
             last_change: row.try_get::<Option<Uuid>, _>("last_change")?.map(ChangeId),
             record_count: row.try_get("record_count")?,
             born: row.try_get("born")?,
+            deleted_at: row.try_get("deleted_at")?,
+            status_before: status_before
+                .map(|text| ZoneStatus::parse(&text).ok_or_else(|| unknown("status_before", &text)))
+                .transpose()?,
+            displaced: row.try_get("displaced")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
         })
@@ -225,15 +243,18 @@ pub async fn mark_born(tx: &mut Transaction<'_, MySql>, zone: ZoneId) -> Result<
     Ok(())
 }
 
-/// Moves the zone to another status; `zones_live_name` violated: another tenant's zone of that name is live.
+/// Moves the zone to another status. A deleted one remembers what it was; no other has been anything.
 pub async fn set_status(
     tx: &mut Transaction<'_, MySql>,
     row: &ZoneRow,
     status: ZoneStatus,
     now: OffsetDateTime,
 ) -> Result<()> {
-    sqlx::query("UPDATE zones SET status = ?, updated_at = ? WHERE id = ?")
+    let was = Some(row).filter(|_| status == ZoneStatus::Deleted);
+    sqlx::query("UPDATE zones SET status = ?, status_before = ?, deleted_at = ?, updated_at = ? WHERE id = ?")
         .bind(status.as_str())
+        .bind(was.map(|row| row.status.as_str()))
+        .bind(was.map(|_| super::datetime(now)))
         .bind(super::datetime(now))
         .bind(row.id.0)
         .execute(&mut **tx)
@@ -247,24 +268,54 @@ pub async fn set_status(
     Ok(())
 }
 
+/// Marks that the row has moved where no change of content says so: what was decided on it before is void.
+pub async fn touch(tx: &mut Transaction<'_, MySql>, zone: ZoneId, change: ChangeId) -> Result<()> {
+    sqlx::query("UPDATE zones SET last_change = ? WHERE id = ?").bind(change.0).bind(zone.0).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Deleted zones whose time is over, the oldest first.
+pub async fn deleted_before(db: &Db, time: OffsetDateTime, limit: u32) -> Result<Vec<ZoneRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM zones z WHERE z.deleted_at < ? ORDER BY z.deleted_at LIMIT ?");
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(super::datetime(time)).bind(limit);
+    Ok(query.fetch_all(db.pool()).await?)
+}
+
 /// What PowerDNS serves by now, where no change of ours says it.
 pub async fn set_serial(tx: &mut Transaction<'_, MySql>, zone: ZoneId, serial: u32) -> Result<()> {
     sqlx::query("UPDATE zones SET serial = ? WHERE id = ?").bind(serial).bind(zone.0).execute(&mut **tx).await?;
     Ok(())
 }
 
+/// Takes the zone's name away for the one who has proven it: nothing of it is in PowerDNS any more.
+pub async fn displace(tx: &mut Transaction<'_, MySql>, row: &ZoneRow) -> Result<()> {
+    retire_serial(tx, row).await?;
+    for statement in [
+        "DELETE FROM record_ids WHERE zone_id = ?",
+        "DELETE FROM emptied_zones WHERE zone_id = ?",
+        "UPDATE zones SET displaced = TRUE, born = FALSE, serial = NULL WHERE id = ?",
+    ] {
+        sqlx::query(statement).bind(row.id.0).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// The next zone of this name goes on above what this one has served.
+async fn retire_serial(tx: &mut Transaction<'_, MySql>, row: &ZoneRow) -> Result<()> {
+    let Some(serial) = row.serial else { return Ok(()) };
+    let sql = "INSERT INTO retired_serials (zone_name, serial) VALUES (?, ?) \
+               ON DUPLICATE KEY UPDATE serial = VALUES(serial)";
+    sqlx::query(sql).bind(row.name.as_str()).bind(serial).execute(&mut **tx).await?;
+    Ok(())
+}
+
 /// Removes the row and all that hangs on it but history and audit.
 pub async fn delete(tx: &mut Transaction<'_, MySql>, row: &ZoneRow) -> Result<()> {
-    if let Some(serial) = row.serial {
-        sqlx::query("INSERT INTO retired_serials (zone_name, serial) VALUES (?, ?) ON DUPLICATE KEY UPDATE serial = VALUES(serial)")
-            .bind(row.name.as_str())
-            .bind(serial)
-            .execute(&mut **tx)
-            .await?;
-    }
+    retire_serial(tx, row).await?;
     for statement in [
         "DELETE FROM record_ids WHERE zone_id = ?",
         "DELETE FROM staged_rrsets WHERE zone_id = ?",
+        "DELETE FROM emptied_zones WHERE zone_id = ?",
         "DELETE FROM validations WHERE zone_id = ?",
         "DELETE FROM zones WHERE id = ?",
     ] {

@@ -5,7 +5,11 @@ use serde::{Deserialize, Serialize};
 /// Where a zone stands.
 ///
 /// ```text
-/// pending_validation ──go live──▶ active ──withdraw──▶ inactive ──hard delete──▶ (gone)
+/// pending_validation ──go live──▶ active ◀──withdraw, return──▶ inactive
+///         │                         │                             │
+///         └───────────── delete, restore (back to the same) ──────┘
+///                                   │
+///                                deleted ──purge──▶ (gone)      any but active ──hard delete──▶ (gone)
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,7 +20,7 @@ pub enum ZoneStatus {
     Active,
     /// Withdrawn: PowerDNS keeps the content, resolvers get REFUSED.
     Inactive,
-    /// Withdrawn and on its way out.
+    /// Withdrawn and on its way out; until it is purged it can be restored to what it was.
     Deleted,
 }
 

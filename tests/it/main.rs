@@ -18,6 +18,7 @@ mod jobs;
 mod keys;
 mod layers;
 mod login;
+mod life;
 mod openapi;
 mod operations;
 mod policy;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         ("keys", keys::tests()),
         ("layers", layers::tests()),
         ("login", login::tests()),
+        ("life", life::tests()),
         ("openapi", openapi::tests()),
         ("operations", operations::tests()),
         ("policy", policy::tests()),

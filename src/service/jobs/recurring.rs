@@ -23,6 +23,8 @@ pub struct Recurring {
 
 /// What has had its time is cleaned up this often.
 const CLEANING_EVERY: Duration = Duration::from_secs(60);
+/// What a crash left half done, and what is due by the second, is looked for this often.
+const LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
 /// A cleaning of many bounded statements is over long before.
 const CLEANING_LIMIT: Duration = Duration::from_secs(120);
 /// Another worker takes a run for dead this long after its time.
@@ -35,6 +37,12 @@ const fn cleaning(name: &'static str, run: for<'a> fn(&'a Services) -> BoxFuture
 /// Every one of them.
 pub const RECURRING: &[Recurring] = &[
     cleaning("fences", |services| Box::pin(async { Ok(services.writer.sweep_fences().await? as u64) })),
+    Recurring {
+        name: "emptied_zones",
+        every: LOOKED_FOR_EVERY,
+        time_limit: CLEANING_LIMIT,
+        run: |services| Box::pin(async { Ok(services.writer.finish_emptying().await? as u64) }),
+    },
     cleaning("resting_names", |services| Box::pin(async { Ok(fences::sweep_rests(&services.db).await?) })),
     cleaning("settled_batches", |services| Box::pin(async { in_steps(services, intents::sweep_outcomes).await })),
     cleaning("revocations", |services| Box::pin(async { in_steps(services, revocations::sweep).await })),

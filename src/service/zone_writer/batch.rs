@@ -149,6 +149,9 @@ impl<'a> Batch<'a> {
         let Some((row, mark)) = within(zones::for_write(&self.inner.db, self.zone)).await? else {
             return Err(Error::NotFound("Domain"));
         };
+        if matches!(row.status, ZoneStatus::Inactive | ZoneStatus::Deleted) {
+            return Err(Error::conflict("domain_inactive", "The domain is withdrawn; its records cannot be changed"));
+        }
         if let Some(mark) = mark.filter(|mark| mark.zone == row.id || row.status != ZoneStatus::PendingValidation) {
             if mark.overdue
                 && let Some(intent) = within(intents::find(&self.inner.db, mark.change)).await?
@@ -157,21 +160,16 @@ impl<'a> Batch<'a> {
             }
             return Ok(Round::Again);
         }
-        match row.status {
-            ZoneStatus::Inactive | ZoneStatus::Deleted => {
-                Err(Error::conflict("domain_inactive", "The domain is withdrawn; its records cannot be changed"))
-            }
-            ZoneStatus::PendingValidation => self.decide_staged(&row).await,
-            ZoneStatus::Active => {
-                if let Some(known) = known
-                    && let Some(caught_up) = self.inner.catch_up(&known, &row).await?
-                {
-                    return self.decide_live(&caught_up, Footing::Remembered).await;
-                }
-                let snapshot = self.inner.read_live(row).await?;
-                self.decide_live(&snapshot, Footing::Read).await
-            }
+        if row.is_kept_here() {
+            return self.decide_staged(&row).await;
         }
+        if let Some(known) = known
+            && let Some(caught_up) = self.inner.catch_up(&known, &row).await?
+        {
+            return self.decide_live(&caught_up, Footing::Remembered).await;
+        }
+        let snapshot = self.inner.read_live(row).await?;
+        self.decide_live(&snapshot, Footing::Read).await
     }
 
     async fn decide_live(&mut self, snapshot: &Snapshot, footing: Footing) -> Result<Round> {

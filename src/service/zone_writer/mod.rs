@@ -10,6 +10,8 @@
 mod batch;
 mod change;
 mod decide;
+mod emptying;
+mod going_live;
 mod ids;
 mod life;
 mod live_batch;
@@ -18,9 +20,11 @@ pub mod protocol;
 mod queue;
 mod reader;
 mod recovery;
+mod removal;
 mod settle;
 mod snapshot;
 mod staged_batch;
+mod status;
 mod store;
 mod transition;
 mod turns;
@@ -52,6 +56,7 @@ use snapshot::Snapshots;
 pub use decide::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome};
 pub use reader::ZoneView;
 pub use recovery::Recovered;
+pub use status::Move;
 pub use transition::{Departure, GoLive};
 
 /// Operations in one batch; 500 take PowerDNS 0.4 s.

@@ -21,8 +21,15 @@ pub enum Kind {
     Edit,
     /// A claim goes live: dark creation, then one guarded PATCH.
     GoLive { validation: Option<ValidationId> },
-    /// The SOA is disabled or enabled again, and the status with it.
-    SetStatus { status: ZoneStatus },
+    /// The zone is withdrawn or returned, and the status with it.
+    SetStatus {
+        status: ZoneStatus,
+        /// Withdrawn not by its SOA, but by what else is in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        emptied: Option<Emptied>,
+    },
+    /// More records of an emptied zone are switched than fit into one PATCH.
+    Switch { is_partial: bool },
     /// The zone is removed for good.
     Delete,
     /// Fences are taken down.
@@ -35,10 +42,20 @@ impl Kind {
             Self::Edit => "edit",
             Self::GoLive { .. } => "go_live",
             Self::SetStatus { .. } => "set_status",
+            Self::Switch { .. } => "switch",
             Self::Delete => "delete",
             Self::Sweep { .. } => "sweep",
         }
     }
+}
+
+/// How a zone is emptied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Emptied {
+    /// Records that were disabled before: digests in hex.
+    pub disabled: Vec<String>,
+    /// Some records are not switched yet.
+    pub is_partial: bool,
 }
 
 /// One request's part of a batch.

@@ -138,6 +138,7 @@ impl ZoneWriter {
         let (mut waits, mut reads) = (0, 0);
         loop {
             let found = within(zones::for_write(&inner.db, zone)).await?;
+            let found = found.filter(|(row, _)| row.status != ZoneStatus::Deleted);
             let Some((row, mark)) = found else { return Err(Error::NotFound("Domain")) };
             // nobody reads a whole zone while it is about to change
             if mark.is_some_and(|mark| mark.zone == zone && !mark.overdue) && waits < WAITS {

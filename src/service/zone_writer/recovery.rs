@@ -52,7 +52,7 @@ impl Recovery<'_> {
         let zone = ZoneName::trusted(intent.zone_name.clone());
         let found = match &payload.kind {
             Kind::Delete => self.delete_again(&intent, &zone).await,
-            Kind::Edit | Kind::GoLive { .. } | Kind::SetStatus { .. } | Kind::Sweep { .. } => {
+            Kind::Edit | Kind::GoLive { .. } | Kind::SetStatus { .. } | Kind::Switch { .. } | Kind::Sweep { .. } => {
                 self.fence_and_look(&intent, &payload, &zone).await
             }
         };
@@ -71,7 +71,7 @@ impl Recovery<'_> {
         };
         let change_serial = match payload.kind {
             Kind::Edit | Kind::Sweep { .. } => payload.serial.map(serials::next),
-            Kind::GoLive { .. } | Kind::SetStatus { .. } | Kind::Delete => None,
+            Kind::GoLive { .. } | Kind::SetStatus { .. } | Kind::Switch { .. } | Kind::Delete => None,
         };
         let now = self.clock.now();
         let ending = Ending { outcome, detail: "settled by recovery", serial, change_serial, drift: false, now };
@@ -104,7 +104,7 @@ impl Recovery<'_> {
             if payload.rectify && server.api_rectify {
                 let _ = self.pdns.set_api_rectify(zone.as_str(), false).await;
             }
-            if matches!(payload.kind, Kind::SetStatus { .. } | Kind::GoLive { .. }) {
+            if matches!(payload.kind, Kind::SetStatus { .. } | Kind::Switch { .. } | Kind::GoLive { .. }) {
                 let _ = self.pdns.flush_cache(zone.as_str()).await;
             }
             return Ok(Found::Ran { serial: Some(server.serial) });

@@ -8,10 +8,10 @@ use crate::storage::intents::{BatchOutcome, Intent};
 use crate::storage::record_ids::RecordIdRow;
 use crate::storage::settlement::{self, Rows, Settled, Settlement};
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{Db, Result, StorageError, fences, staged, validations, within_write};
+use crate::storage::{Db, Result, StorageError, emptied as emptied_zones, fences, staged, validations, within_write};
 use crate::tenancy::ZoneStatus;
 
-use super::payload::{Entry, IdRow, Kind, Payload};
+use super::payload::{Emptied, Entry, IdRow, Kind, Payload};
 
 /// How a batch ended, with what is known of PowerDNS now.
 pub struct Ending<'a> {
@@ -102,7 +102,17 @@ async fn take_step(
             }
             validations::close_open(tx, intent.zone, "cancelled", now).await.map(|_| ())
         }
-        Kind::SetStatus { status } => zones::set_status(tx, row, *status, now).await,
+        Kind::SetStatus { status, emptied } => {
+            zones::set_status(tx, row, *status, now).await?;
+            match emptied {
+                Some(Emptied { disabled, is_partial }) => {
+                    emptied_zones::insert(tx, intent.zone, disabled, *is_partial).await
+                }
+                None if *status == ZoneStatus::Active => emptied_zones::delete(tx, intent.zone).await,
+                None => Ok(()),
+            }
+        }
+        Kind::Switch { is_partial } => emptied_zones::set_partial(tx, intent.zone, *is_partial).await,
         Kind::Delete => zones::delete(tx, row).await,
     }
 }

@@ -10,7 +10,6 @@ use super::tests::{World, addition, departure};
 use super::*;
 use crate::dns::RecordType;
 use crate::pdns::{PatchAnswer, RrsetPatch, ServerRecord};
-use crate::tenancy::ZoneStatus;
 
 /// Row, content, ids, marker and serial as they are when read whole.
 async fn read_anew(world: &World, writer: &ZoneWriter, access: &ZoneAccess) -> Snapshot {
@@ -220,7 +219,7 @@ async fn a_remembered_zone_that_was_withdrawn_or_removed_elsewhere_takes_no_writ
     let access = world.live(&one, "gone.test").await;
     let add = |name: &str| addition(&access, name, RecordType::A, "192.0.2.1");
     two.apply(add("a.gone.test")).await.expect("written, so remembered");
-    one.set_status(departure(&access), ZoneStatus::Inactive).await.expect("withdrawn");
+    one.set_status(departure(&access), Move::Withdraw).await.expect("withdrawn");
     assert!(matches!(two.apply(add("b.gone.test")).await, Err(Error::Conflict { .. })));
     // what would change nothing is refused all the same
     assert!(matches!(two.apply(add("a.gone.test")).await, Err(Error::Conflict { code: "domain_inactive", .. })));

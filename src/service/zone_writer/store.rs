@@ -14,14 +14,14 @@ use crate::pdns::{Pdns, PdnsError, ServerRrset, ServerZone};
 use crate::storage::history::PastChange;
 use crate::storage::record_ids::Digest;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{Db, history, record_ids, staged, within};
+use crate::storage::{Db, emptied, history, record_ids, staged, within};
 use crate::tenancy::ZoneStatus;
 
 use super::super::{Error, Result};
 use super::change::is_unmoved;
 use super::ids::IdBook;
 use super::snapshot::Snapshot;
-use super::{Inner, protocol};
+use super::{Inner, emptying, protocol};
 
 /// Behind by more changes, records or octets of history, a zone is read whole.
 const CATCH_UP_CHANGES_MAX: u64 = 200;
@@ -44,9 +44,23 @@ pub struct LiveState {
     pub api_rectify: bool,
 }
 
-/// The content of a zone, from where its status says it is.
+/// The content of a zone, from where its status says it is; of an emptied one as its owner knows it.
 pub async fn read(db: &Db, pdns: &Pdns, row: &ZoneRow) -> Result<ZoneState> {
-    if row.status == ZoneStatus::PendingValidation {
+    let ZoneState { content, live } = read_as_served(db, pdns, row).await?;
+    let emptied = match row.status {
+        ZoneStatus::Inactive | ZoneStatus::Deleted if live.is_some() => within(emptied::find(db, row.id)).await?,
+        _ => None,
+    };
+    let content = match emptied {
+        Some(emptied) => emptying::as_it_was(content, &emptied.disabled),
+        None => content,
+    };
+    Ok(ZoneState { content, live })
+}
+
+/// The content of a zone, from where its status says it is.
+pub async fn read_as_served(db: &Db, pdns: &Pdns, row: &ZoneRow) -> Result<ZoneState> {
+    if row.is_kept_here() {
         let content = within(staged::content(db, row.id, &row.name)).await?;
         return Ok(ZoneState { content, live: None });
     }

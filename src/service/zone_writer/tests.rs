@@ -281,12 +281,12 @@ async fn a_zone_is_withdrawn_returned_and_deleted_for_good() {
     let access = world.live(&writer, "gone.test").await;
     writer.apply(addition(&access, "www.gone.test", RecordType::A, "192.0.2.1")).await.expect("accepted");
     assert!(matches!(writer.delete(departure(&access)).await, Err(Error::Conflict { .. })), "it is served");
-    writer.set_status(departure(&access), ZoneStatus::Inactive).await.expect("withdrawn");
+    writer.set_status(departure(&access), Move::Withdraw).await.expect("withdrawn");
     let refused = writer.apply(addition(&access, "b.gone.test", RecordType::A, "192.0.2.2")).await;
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
-    writer.set_status(departure(&access), ZoneStatus::Active).await.expect("returned");
+    writer.set_status(departure(&access), Move::Return).await.expect("returned");
     writer.apply(addition(&access, "c.gone.test", RecordType::A, "192.0.2.2")).await.expect("accepted");
-    writer.set_status(departure(&access), ZoneStatus::Inactive).await.expect("withdrawn");
+    writer.set_status(departure(&access), Move::Withdraw).await.expect("withdrawn");
     writer.delete(departure(&access)).await.expect("deleted");
     assert!(world.pdns().zone("gone.test", 0).await.expect("answer").is_none());
     assert_eq!(world.count("SELECT COUNT(*) FROM zones").await, 0);
@@ -342,7 +342,7 @@ async fn a_cancelled_patch_stays_cancelled_in_the_next_zone_of_that_name() {
     let access = world.live(&writer, "again.test").await;
     let (intent, _, changes) = intend(&world, &writer.inner, &access, "www.again.test").await;
     assert_eq!(writer.inner.recovery().run(intent.clone()).await, Recovered::Dropped);
-    writer.set_status(departure(&access), ZoneStatus::Inactive).await.expect("withdrawn");
+    writer.set_status(departure(&access), Move::Withdraw).await.expect("withdrawn");
     writer.delete(departure(&access)).await.expect("deleted");
     // the name is had by the next one, and only now the PATCH of before comes through
     let access = world.live(&writer, "again.test").await;
@@ -363,7 +363,7 @@ async fn a_name_had_again_goes_on_above_its_old_serial() {
         writer.apply(addition(&access, &name, RecordType::A, "192.0.2.1")).await.expect("accepted");
     }
     let old = world.row(&access).await.serial.expect("serial");
-    writer.set_status(departure(&access), ZoneStatus::Inactive).await.expect("withdrawn");
+    writer.set_status(departure(&access), Move::Withdraw).await.expect("withdrawn");
     writer.delete(departure(&access)).await.expect("deleted");
     let access = world.live(&writer, "serial.test").await;
     let new = world.row(&access).await.serial.expect("serial");

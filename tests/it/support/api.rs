@@ -43,6 +43,15 @@ impl Domain {
         format!("/domains/{}", self.id)
     }
 
+    /// The domain even if it is deleted.
+    pub fn even_deleted(&self) -> String {
+        format!("/domains/{}?include_deleted=true", self.id)
+    }
+
+    pub fn restore(&self) -> String {
+        format!("/domains/{}/restore", self.id)
+    }
+
     pub fn records(&self) -> String {
         format!("/domains/{}/records", self.id)
     }

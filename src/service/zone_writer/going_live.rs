@@ -1,0 +1,139 @@
+//! A proven claim goes live: dark creation, then one guarded PATCH with everything, the enabled SOA in it.
+
+use crate::dns::{Rrset, RrsetChange, ZoneContent, rectify};
+use crate::ids::ChangeId;
+use crate::pdns::{DeleteAnswer, ServerZone};
+use crate::storage::zones::{self, ZoneRow};
+use crate::storage::{fences, within};
+use crate::tenancy::ZoneStatus;
+
+use super::super::{Error, Result};
+use super::change::{Held, LATE};
+use super::life::{self, Sent};
+use super::payload::Kind;
+use super::store::{self, ZoneState};
+use super::transition::{GoLive, Step, claimed, payload_change};
+use super::{Inner, protocol};
+
+impl Inner {
+    pub(super) fn check_nameservers(&self) -> Result<()> {
+        if self.nameservers.is_empty() {
+            return Err(Error::unavailable("This platform has no nameservers yet; its operator must set NAMESERVERS"));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn try_go_live(&self, row: ZoneRow, request: &GoLive) -> Result<Step<()>> {
+        if row.status == ZoneStatus::Active {
+            return Ok(Step::Done(()));
+        }
+        if row.status != ZoneStatus::PendingValidation {
+            return Err(Error::conflict("domain_inactive", "The domain is withdrawn"));
+        }
+        self.check_nameservers()?;
+        if within(zones::live_of_name(&self.db, row.name.as_str())).await?.is_some() {
+            return Err(claimed());
+        }
+        let state = store::read(&self.db, &self.pdns, &row).await?;
+        let retired = within(zones::retired_serial(&self.db, row.name.as_str())).await?;
+        let serial = life::birth_serial(self.clock.now(), retired);
+        let (content, changes) = self.live_content(&row, state.content, serial);
+        let mut payload =
+            self.payload(&row, Kind::GoLive { validation: request.validation }, &content, Some((request, &changes)));
+        let everything: Vec<RrsetChange> = content
+            .iter()
+            .map(|(key, rrset)| RrsetChange { key: key.clone(), before: None, after: Some(rrset.clone()) })
+            .collect();
+        payload.rectify = rectify::needed(&content, &everything);
+        let Some(held) = self.intend(&row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
+        let intent = &held.intent;
+        let sent = match self.ensure_dark(&row, &held, serial).await {
+            Ok((dark, fences)) => self.fill_and_light(&row, &held, (&content, payload.rectify), dark, &fences).await,
+            // a POST may still land, as a dark zone that harms nobody; the next attempt goes on from there
+            Err(error) => {
+                self.drop_intent(intent, &payload, &error.to_string()).await?;
+                return Err(error);
+            }
+        };
+        self.conclude(&row, intent, &payload, sent).await
+    }
+
+    /// Makes the dark zone, or finds the one that an earlier attempt left; with it the fences that are to stay in it.
+    /// The caller holds the name, so nobody else makes or removes a zone of it now; what may land late is a DELETE of
+    /// unknown outcome, for which the name rests.
+    async fn ensure_dark(&self, row: &ZoneRow, held: &Held, serial: u32) -> Result<(ServerZone, Vec<ChangeId>)> {
+        const ATTEMPTS: u32 = 3; // a foreign dark zone is removed once, then ours is made
+        let zone = row.name.as_str();
+        let uptime = self.pdns.uptime().await?;
+        if within(fences::is_resting(&self.db, zone, uptime)).await? {
+            let message = "A deletion of this name has no known outcome yet; the name rests for up to an hour";
+            return Err(Error::Unavailable { message: message.into(), retry_after: 60 });
+        }
+        let fences = within(fences::of_name(&self.db, zone)).await?;
+        for _ in 0..ATTEMPTS {
+            let creation = life::dark_zone(&row.name, row.id, &self.nameservers, &fences, serial);
+            let created = self.pdns.create_zone(&creation).await?;
+            let Some(server) = self.pdns.zone(zone, row.record_count).await? else { continue };
+            if server.account == row.id.to_string() {
+                return Ok((server, fences));
+            }
+            if created || !life::is_dark(&row.name, &server) {
+                tracing::error!(zone, account = %server.account, "PowerDNS serves a zone of this name that is not ours");
+                return Err(Error::conflict("domain_claimed", "This name is already served here"));
+            }
+            // an orphan of a claim that never went live
+            within(fences::rest(&self.db, zone, uptime)).await?;
+            // a DELETE cannot be guarded: one that left after its lock was lost could hit the next owner's zone
+            if held.is_late() {
+                return Err(Error::pdns(LATE));
+            }
+            match self.pdns.delete_zone(zone).await {
+                DeleteAnswer::Gone => within(fences::end_rest(&self.db, zone)).await?,
+                other => return Err(Error::pdns(&format!("an orphan zone could not be removed: {other:?}"))),
+            }
+        }
+        Err(Error::pdns("the zone could not be made"))
+    }
+
+    /// Brings a dark zone to the wanted content. What does not fit into one PATCH goes ahead while the zone is dark,
+    /// under the same guard; the last PATCH has the SOA, and is the one that counts.
+    async fn fill_and_light(
+        &self,
+        row: &ZoneRow,
+        held: &Held,
+        (content, rectify): (&ZoneContent, bool),
+        dark: ServerZone,
+        fences: &[ChangeId],
+    ) -> Sent {
+        let change = held.intent.change;
+        let forgotten = protocol::forgotten_fences(&row.name, &dark, fences);
+        let ZoneState { content: there, live } = store::from_server(&row.name, dark);
+        let marker = live.and_then(|live| live.marker).unwrap_or_else(|| protocol::MARKER_BORN.to_owned());
+        let (parts, last) = life::filling(&there, content);
+        for part in &parts {
+            let patch = protocol::write_dark(&row.name, change, &marker, part);
+            match self.send(row, held, &patch, false).await.sent {
+                Sent::Applied { .. } => {}
+                other => return other,
+            }
+        }
+        let mut patch = protocol::write(&row.name, change, &last);
+        patch.extend(forgotten);
+        self.send(row, held, &patch, rectify).await.sent
+    }
+
+    /// The staged records with the platform's SOA and nameservers, beside those that the tenant brought.
+    fn live_content(&self, row: &ZoneRow, mut content: ZoneContent, serial: u32) -> (ZoneContent, Vec<RrsetChange>) {
+        let mut changes = Vec::new();
+        for (key, platform) in life::platform_rrsets(&row.name, &self.nameservers, serial) {
+            let before = content.get(&key).cloned();
+            let mut after = before.clone().unwrap_or_else(|| Rrset { ttl: platform.ttl, records: Vec::new() });
+            after.records.retain(|record| !platform.records.iter().any(|ours| ours.content == record.content));
+            after.records.extend(platform.records);
+            content.set(key.clone(), Some(after));
+            let after = content.get(&key).cloned();
+            changes.push(RrsetChange { key, before, after });
+        }
+        (content, changes)
+    }
+}
