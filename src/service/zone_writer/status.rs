@@ -119,8 +119,10 @@ impl Inner {
     }
 
     async fn try_withdraw(&self, row: &ZoneRow, request: &Departure, status: ZoneStatus) -> Result<Step<()>> {
-        let (content, live) = self.read_served(row).await?;
-        let (changes, emptied) = if self.is_below_anothers(row).await? {
+        // at once: while this is found out, writers go on and move the zone
+        let (served, is_below_anothers) = tokio::join!(self.read_served(row), self.is_below_anothers(row));
+        let (content, live) = served?;
+        let (changes, emptied) = if is_below_anothers? {
             let (changes, is_partial) = emptying::part(emptying::emptying(&content));
             (changes, Some(Emptied { disabled: emptying::own_disabled(&content), is_partial }))
         } else {
@@ -135,8 +137,8 @@ impl Inner {
     }
 
     async fn try_return(&self, row: &ZoneRow, request: &Departure) -> Result<Step<()>> {
-        let emptied = within(emptied_zones::find(&self.db, row.id)).await?;
-        let (content, live) = self.read_served(row).await?;
+        let (emptied, served) = tokio::join!(within(emptied_zones::find(&self.db, row.id)), self.read_served(row));
+        let (emptied, (content, live)) = (emptied?, served?);
         let kind = Kind::SetStatus { status: ZoneStatus::Active, emptied: None };
         let Some(emptied) = emptied else {
             let change = soa_switched(&content, false)?;
