@@ -24,7 +24,7 @@ pub use edit::{
 };
 pub use error::{FieldError, Warning};
 pub use owner_name::OwnerName;
-pub use rdata::{CONTENT_CANONICAL_MAX, CONTENT_INPUT_MAX, Soa, canonical, canonical_from_server};
+pub use rdata::{CONTENT_CANONICAL_MAX, CONTENT_INPUT_MAX, Soa, canonical, canonical_from_server, for_server};
 pub use record_type::{RecordType, TypeInfo, catalogue};
 pub use rrset::{Record, RecordRef, Rrset, RrsetChange, RrsetKey};
 pub use zone_content::ZoneContent;

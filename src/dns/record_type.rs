@@ -59,6 +59,24 @@ record_types! {
     Ptr = "PTR" => rdata::ptr::Ptr;
     Soa = "SOA" => rdata::soa::SoaDefinition;
     Caa = "CAA" => rdata::caa::Caa;
+    Sshfp = "SSHFP" => rdata::sshfp::Sshfp;
+    Tlsa = "TLSA" => rdata::tlsa::Tlsa;
+    Dname = "DNAME" => rdata::dname::Dname;
+    Naptr = "NAPTR" => rdata::naptr::Naptr;
+    Ds = "DS" => rdata::ds::Ds;
+    Alias = "ALIAS" => rdata::alias::Alias;
+    Https = "HTTPS" => rdata::https::Https;
+    Svcb = "SVCB" => rdata::svcb::Svcb;
+    Loc = "LOC" => rdata::loc::Loc;
+    Uri = "URI" => rdata::uri::Uri;
+    OpenPgpKey = "OPENPGPKEY" => rdata::openpgpkey::OpenPgpKey;
+    Smimea = "SMIMEA" => rdata::smimea::Smimea;
+    Cert = "CERT" => rdata::cert::Cert;
+    Hinfo = "HINFO" => rdata::hinfo::Hinfo;
+    Rp = "RP" => rdata::rp::Rp;
+    Cds = "CDS" => rdata::cds::Cds;
+    Cdnskey = "CDNSKEY" => rdata::cdnskey::Cdnskey;
+    Csync = "CSYNC" => rdata::csync::Csync;
 }
 
 /// Longest text that is echoed as a type in an error.

@@ -205,7 +205,6 @@ impl ZoneContent {
 
     /// Whether a delegation or a DNAME answers for the name.
     fn is_handed_over(&self, name: &OwnerName) -> bool {
-        let dname = RecordType::from_server("DNAME");
         let is_cut = |name: &OwnerName| self.served(name, &RecordType::Ns).is_some();
         if name.is_apex(&self.zone) {
             return false;
@@ -213,8 +212,8 @@ impl ZoneContent {
         is_cut(name)
             || name
                 .ancestors_below_apex(&self.zone)
-                .any(|above| is_cut(&above) || self.served(&above, &dname).is_some())
-            || self.served(&OwnerName::apex(&self.zone), &dname).is_some()
+                .any(|above| is_cut(&above) || self.served(&above, &RecordType::Dname).is_some())
+            || self.served(&OwnerName::apex(&self.zone), &RecordType::Dname).is_some()
     }
 
     /// The owner whose RRsets answer for a name of the zone: itself, or the wildcard at its closest encloser.

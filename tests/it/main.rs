@@ -27,6 +27,7 @@ mod records;
 mod revocations;
 mod smoke;
 mod tour;
+mod types;
 mod validation;
 
 use std::process::ExitCode;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         ("revocations", revocations::tests()),
         ("smoke", smoke::tests()),
         ("tour", tour::tests()),
+        ("types", types::tests()),
         ("validation", validation::tests()),
     ]
     .into_iter()

@@ -35,6 +35,7 @@ fn render(connection: &Connection) -> Result<String, DevError> {
         ("database_password", secrets.pdns_database_password.clone()),
         ("dns_address", "127.0.0.1".to_owned()),
         ("dns_port", ports.dns().to_string()),
+        ("resolver", format!("127.0.0.1:{}", ports.resolver())),
         ("api_key", secrets.pdns_api_key.clone()),
         ("api_address", "127.0.0.1".to_owned()),
         ("api_port", ports.pdns_api().to_string()),

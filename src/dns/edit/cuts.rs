@@ -19,6 +19,10 @@ pub(super) fn check(content: &ZoneContent, record: &Introduced, hosts: &NamedHos
         return check_new_redirection(content, record);
     }
     check_not_occluded(content, key, hosts)?;
+    if key.record_type == RecordType::Ds && content.served(&key.name, &RecordType::Ns).is_none() {
+        let message = format!("a DS stands only beside the NS of a delegation, and '{}' has none", key.name);
+        return Err(FieldError::name(message).into());
+    }
     if key.record_type == RecordType::Ns && record.newly_served {
         let hidden = content
             .subtree(&key.name)
@@ -35,7 +39,7 @@ fn check_not_redirected(content: &ZoneContent, key: &RrsetKey) -> Result<(), Ope
     }
     let apex = OwnerName::apex(zone);
     for above in key.name.ancestors_below_apex(zone).chain([apex]) {
-        let dname = RrsetKey { name: above, record_type: dname() };
+        let dname = RrsetKey { name: above, record_type: RecordType::Dname };
         if let Some(rrset) = content.get(&dname).filter(|rrset| rrset.is_enabled()) {
             return Err(conflict("name", super::rules::references(&dname, rrset).collect()));
         }
@@ -57,7 +61,7 @@ fn check_not_occluded(content: &ZoneContent, key: &RrsetKey, hosts: &NamedHosts)
 
 fn check_new_redirection(content: &ZoneContent, record: &Introduced) -> Result<(), OperationError> {
     let key = &record.reference.key;
-    if key.record_type != dname() {
+    if key.record_type != RecordType::Dname {
         return Ok(());
     }
     let zone = content.zone();
@@ -96,8 +100,4 @@ fn refuse_if_any<'a>(hidden: impl Iterator<Item = (&'a RrsetKey, &'a Rrset)>) ->
     let conflicts: Vec<RecordRef> =
         hidden.flat_map(|(key, rrset)| super::rules::references(key, rrset)).take(CONFLICTS_MAX).collect();
     if conflicts.is_empty() { Ok(()) } else { Err(conflict("name", conflicts)) }
-}
-
-fn dname() -> RecordType {
-    RecordType::from_server("DNAME")
 }

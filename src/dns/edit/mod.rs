@@ -36,6 +36,8 @@ pub struct EditContext {
     pub signed: bool,
     /// The zone is not live yet: the platform's SOA and apex NS come when it goes live.
     pub pending: bool,
+    /// The server answers an ALIAS with the addresses of its target.
+    pub expands_alias: bool,
 }
 
 /// One operation on one record.

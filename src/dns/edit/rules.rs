@@ -9,6 +9,7 @@ use super::neighbours::NamedHosts;
 use super::session::conflict;
 use super::{EditContext, OperationError, cuts};
 use crate::dns::error::FieldError;
+use crate::dns::labels;
 use crate::dns::owner_name::OwnerName;
 use crate::dns::rdata::TargetRole;
 use crate::dns::record_type::RecordType;
@@ -66,7 +67,7 @@ pub(super) fn check_rrset(
             return Err(FieldError::record_type("the zone apex needs at least one name server").into());
         }
         // A DS stands only where NS does (RFC 4035 section 2.4).
-        let key = RrsetKey { name: key.name.clone(), record_type: RecordType::from_server("DS") };
+        let key = RrsetKey { name: key.name.clone(), record_type: RecordType::Ds };
         if let Some(rrset) = content.get(&key).filter(|rrset| rrset.is_enabled()) {
             return Err(conflict("type", references(&key, rrset).collect()));
         }
@@ -151,6 +152,14 @@ fn check_target(content: &ZoneContent, record: &Introduced) -> Result<(), Operat
             Err(FieldError::content("a CNAME cannot point at itself").into())
         }
         TargetRole::Alias => check_chain(content, target.name),
+        TargetRole::Expanded if target.name == key.name.as_str() => {
+            Err(FieldError::content("an ALIAS cannot point at itself").into())
+        }
+        TargetRole::Expanded => Ok(()),
+        TargetRole::Subtree if labels::is_at_or_below(target.name, key.name.as_str()) => {
+            Err(FieldError::content("a DNAME cannot point at or below itself").into())
+        }
+        TargetRole::Subtree => Ok(()),
     }
 }
 

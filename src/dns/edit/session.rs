@@ -9,7 +9,7 @@ use super::{
 };
 use crate::dns::error::{FieldError, Warning};
 use crate::dns::owner_name::OwnerName;
-use crate::dns::rdata::{self, Owner, Soa};
+use crate::dns::rdata::{self, Neighbourhood, Owner, Soa};
 use crate::dns::record_type::RecordType;
 use crate::dns::rrset::{Record, RecordRef, Rrset, RrsetChange, RrsetKey};
 use crate::dns::zone_content::ZoneContent;
@@ -173,6 +173,13 @@ impl<'a> Session<'a> {
         if name.is_reserved(zone) {
             return Err(FieldError::name(format!("'{name}' is reserved")).into());
         }
+        if record_type.is_managed(self.context.signed) {
+            return Err(managed(record_type).into());
+        }
+        if *record_type == RecordType::Alias && !self.context.expands_alias {
+            let message = "an ALIAS would not be answered: PowerDNS does not expand it (expand-alias)";
+            return Err(FieldError::record_type(message).into());
+        }
         if let Some(definition) = record_type.definition() {
             definition.check_owner(&Owner { name, zone, signed: self.context.signed })?;
         }
@@ -197,8 +204,7 @@ impl<'a> Session<'a> {
         };
         let position = position.ok_or(OperationError::NotFound)?;
         if key.record_type.is_managed(self.context.signed) {
-            let message = format!("records of type {} are managed by the platform", key.record_type);
-            return Err(FieldError::record_type(message).into());
+            return Err(managed(&key.record_type).into());
         }
         let Record { content, disabled } = rrset.records[position].clone();
         let reference = RecordRef { key: key.clone(), content };
@@ -279,11 +285,16 @@ impl<'a> Session<'a> {
                 if is_apex_ns && self.context.pending {
                     return Vec::new();
                 }
-                definition.warnings(&key.name, rrset, self.content)
+                let around = Neighbourhood { zone: self.content, signed: self.context.signed };
+                definition.warnings(&key.name, rrset, &around)
             }
             _ => Vec::new(),
         }
     }
+}
+
+fn managed(record_type: &RecordType) -> FieldError {
+    FieldError::record_type(format!("records of type {record_type} are managed by the platform"))
 }
 
 pub(super) fn conflict(field: &'static str, conflicts: Vec<RecordRef>) -> OperationError {

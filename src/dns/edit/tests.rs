@@ -6,7 +6,7 @@ use super::*;
 use crate::dns::rrset::{Record, Rrset, RrsetKey};
 use crate::dns::zone_name::ZoneName;
 
-const LIVE: EditContext = EditContext { default_ttl: 3600, signed: false, pending: false };
+const LIVE: EditContext = EditContext { default_ttl: 3600, signed: false, pending: false, expands_alias: false };
 const SOA: &str = "ns1.platform.test. hostmaster.example.com. 7 10800 3600 604800 3600";
 
 fn zone() -> ZoneName {
@@ -419,4 +419,57 @@ fn the_net_effect_names_each_rrset_once() {
     assert_eq!(changed, ["a.example.com", "c.example.com"]);
     assert!(outcome.changes.iter().all(|change| change.before != change.after));
     assert_eq!(outcome.operations[4].before.as_ref().map(|state| state.reference.content.as_str()), Some("192.0.2.1"));
+}
+
+#[test]
+fn an_alias_is_taken_only_from_a_server_that_expands_it() {
+    let expanding = EditContext { expands_alias: true, ..LIVE };
+    assert_verdict(&[], &[add("@ ALIAS www.example.net.")], "0 invalid type");
+    assert_eq!(verdict(&[], &[add("@ ALIAS www.example.net.")], expanding), "ok");
+    assert_eq!(verdict(&[], &[add("a ALIAS a.example.com.")], expanding), "0 invalid content");
+    assert_verdict(&["@ ALIAS www.example.net."], &[delete("@ ALIAS www.example.net.")], "ok");
+}
+
+#[test]
+fn a_ds_stands_beside_the_ns_of_a_delegation() {
+    let digest = "A".repeat(64);
+    let ds = format!("sub DS 1 13 2 {digest}");
+    assert_verdict(&[], &[add(&ds)], "0 invalid name");
+    assert_verdict(&[], &[add(&format!("-{ds}"))], "ok");
+    assert_verdict(&[], &[add(&ds), add("sub NS ns.test.")], "ok");
+    assert_verdict(&[], &[add("sub NS ns.test."), add(&format!("@ DS 1 13 2 {digest}"))], "1 invalid name");
+}
+
+#[test]
+fn a_dname_stands_above_nothing_and_leads_out_of_itself() {
+    assert_verdict(&[], &[add("a DNAME b.a.example.com.")], "0 invalid content");
+    assert_verdict(&[], &[add("a DNAME a.example.com.")], "0 invalid content");
+    assert_verdict(&[], &[add("a DNAME ba.example.com.")], "ok");
+    assert_verdict(&[], &[add("a DNAME c.test."), add("b.a TXT x")], "1 conflict name: c.test.");
+    assert_verdict(&[], &[add("b.a TXT x"), add("a DNAME c.test.")], "1 conflict name: \"x\"");
+    assert_verdict(&[], &[add("a DNAME c.test."), add("a DNAME d.test.")], "1 conflict content: c.test.");
+}
+
+#[test]
+fn what_the_platform_signs_nobody_else_writes() {
+    let signed = EditContext { signed: true, ..LIVE };
+    for line in ["@ CDS 0 0 0 00", "@ CDNSKEY 0 3 0 AA=="] {
+        assert_verdict(&[], &[add(line)], "ok");
+        assert_eq!(verdict(&[], &[add(line)], signed), "0 invalid type");
+    }
+}
+
+#[test]
+fn a_tlsa_that_nobody_looks_at_is_warned_of() {
+    let data = "a".repeat(64);
+    let warned = |name: &str, signed: bool| {
+        let context = EditContext { signed, ..LIVE };
+        let line = format!("{name} TLSA 3 1 1 {data}");
+        let outcome = zone_with(&[]).apply(&[add(&line)], &context).expect("accepted");
+        outcome.operations[0].warnings.iter().map(|warning| warning.field.clone()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(warned("_443._tcp.www", true), "");
+    assert_eq!(warned("*._tcp.www", true), "");
+    assert_eq!(warned("_443._tcp.www", false), "content");
+    assert_eq!(warned("www", true), "name");
 }

@@ -2,11 +2,11 @@
 
 use super::target::{self, OWNER};
 use super::text::fields;
-use super::{Owner, ParseContext, Parsed, RecordDefinition, Target, TargetRole};
+use super::{Neighbourhood, Owner, ParseContext, Parsed, RecordDefinition, Target, TargetRole};
 use crate::dns::error::{FieldError, Warning};
 use crate::dns::owner_name::OwnerName;
 use crate::dns::rrset::Rrset;
-use crate::dns::zone_content::{Lookup, ZoneContent};
+use crate::dns::zone_content::Lookup;
 
 pub(in crate::dns) struct Cname;
 
@@ -41,13 +41,13 @@ impl RecordDefinition for Cname {
         true
     }
 
-    fn warnings(&self, _owner: &OwnerName, rrset: &Rrset, zone: &ZoneContent) -> Vec<Warning> {
+    fn warnings(&self, _owner: &OwnerName, rrset: &Rrset, around: &Neighbourhood<'_>) -> Vec<Warning> {
         rrset
             .enabled()
             .filter_map(|record| self.target(&record.content))
             .filter_map(|target| {
                 let name = target.name;
-                match zone.look_up(name) {
+                match around.zone.look_up(name) {
                     Lookup::Alias(next) => {
                         Some(Warning::content(format!("target '{name}' is itself a CNAME, to '{next}'")))
                     }

@@ -5,17 +5,35 @@ use proptest::prelude::*;
 use super::{canonical, canonical_from_server};
 use crate::dns::{RecordType, ZoneName, catalogue};
 
-const CORPUS: [(&str, &str); 10] = [
+const CORPUS: [(&str, &str); 28] = [
     ("A", include_str!("../corpus/a.txt")),
     ("AAAA", include_str!("../corpus/aaaa.txt")),
+    ("ALIAS", include_str!("../corpus/alias.txt")),
     ("CAA", include_str!("../corpus/caa.txt")),
+    ("CDNSKEY", include_str!("../corpus/cdnskey.txt")),
+    ("CDS", include_str!("../corpus/cds.txt")),
+    ("CERT", include_str!("../corpus/cert.txt")),
     ("CNAME", include_str!("../corpus/cname.txt")),
+    ("CSYNC", include_str!("../corpus/csync.txt")),
+    ("DNAME", include_str!("../corpus/dname.txt")),
+    ("DS", include_str!("../corpus/ds.txt")),
+    ("HINFO", include_str!("../corpus/hinfo.txt")),
+    ("HTTPS", include_str!("../corpus/https.txt")),
+    ("LOC", include_str!("../corpus/loc.txt")),
     ("MX", include_str!("../corpus/mx.txt")),
+    ("NAPTR", include_str!("../corpus/naptr.txt")),
     ("NS", include_str!("../corpus/ns.txt")),
+    ("OPENPGPKEY", include_str!("../corpus/openpgpkey.txt")),
     ("PTR", include_str!("../corpus/ptr.txt")),
+    ("RP", include_str!("../corpus/rp.txt")),
+    ("SMIMEA", include_str!("../corpus/smimea.txt")),
     ("SOA", include_str!("../corpus/soa.txt")),
     ("SRV", include_str!("../corpus/srv.txt")),
+    ("SSHFP", include_str!("../corpus/sshfp.txt")),
+    ("SVCB", include_str!("../corpus/svcb.txt")),
+    ("TLSA", include_str!("../corpus/tlsa.txt")),
     ("TXT", include_str!("../corpus/txt.txt")),
+    ("URI", include_str!("../corpus/uri.txt")),
 ];
 
 const LINES_MIN: usize = 12;

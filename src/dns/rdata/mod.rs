@@ -5,17 +5,39 @@
 
 pub(super) mod a;
 pub(super) mod aaaa;
+pub(super) mod alias;
 pub(super) mod caa;
+pub(super) mod cdnskey;
+pub(super) mod cds;
+pub(super) mod cert;
 pub(super) mod cname;
+pub(super) mod csync;
+mod data;
+pub(super) mod dname;
+pub(super) mod ds;
+pub(super) mod hinfo;
+pub(super) mod https;
+pub(super) mod loc;
 mod mail_policy;
 pub(super) mod mx;
+pub(super) mod naptr;
 pub(super) mod ns;
+pub(super) mod openpgpkey;
 pub(super) mod ptr;
+pub(super) mod rp;
+pub(super) mod smimea;
 pub(super) mod soa;
 pub(super) mod srv;
+pub(super) mod sshfp;
+mod svc_params;
+pub(super) mod svcb;
 mod target;
 mod text;
+pub(super) mod tlsa;
 pub(super) mod txt;
+pub(super) mod uri;
+
+use std::borrow::Cow;
 
 use super::error::{FieldError, Warning};
 use super::owner_name::OwnerName;
@@ -73,6 +95,11 @@ pub fn canonical_from_server(record_type: &RecordType, content: &str) -> String 
         .map_or_else(|| content.to_owned(), |parsed| parsed.canonical)
 }
 
+/// A canonical content in the form that the server takes; [`canonical_from_server`] is the way back.
+pub fn for_server<'a>(record_type: &RecordType, canonical: &'a str) -> Cow<'a, str> {
+    record_type.definition().map_or(Cow::Borrowed(canonical), |definition| definition.for_server(canonical))
+}
+
 /// Everything that is particular about a type.
 pub(super) trait RecordDefinition: Sync {
     /// One line on what the type is for.
@@ -83,6 +110,11 @@ pub(super) trait RecordDefinition: Sync {
 
     /// Parses a content without surrounding blanks.
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError>;
+
+    /// A canonical content as PowerDNS wants it, which refuses every form but its own.
+    fn for_server<'a>(&self, canonical: &'a str) -> Cow<'a, str> {
+        Cow::Borrowed(canonical)
+    }
 
     /// Whether a record of this type may stand at the name at all.
     fn check_owner(&self, _owner: &Owner<'_>) -> Result<(), FieldError> {
@@ -111,9 +143,16 @@ pub(super) trait RecordDefinition: Sync {
     }
 
     /// What is odd about the RRset among its neighbours.
-    fn warnings(&self, _owner: &OwnerName, _rrset: &Rrset, _zone: &ZoneContent) -> Vec<Warning> {
+    fn warnings(&self, _owner: &OwnerName, _rrset: &Rrset, _around: &Neighbourhood<'_>) -> Vec<Warning> {
         Vec::new()
     }
+}
+
+/// What stands around an RRset that is looked at as a whole.
+pub(super) struct Neighbourhood<'a> {
+    pub zone: &'a ZoneContent,
+    /// Whether the zone is signed.
+    pub signed: bool,
 }
 
 /// What a parser knows about where the content will stand.
@@ -159,6 +198,10 @@ pub(super) enum TargetRole {
     Host,
     /// Another name for the owner.
     Alias,
+    /// Another place for what lies below the owner.
+    Subtree,
+    /// A name whose addresses are the owner's.
+    Expanded,
     /// Nothing.
     Pointer,
 }

@@ -2,11 +2,10 @@
 
 use super::target::{self, HOST, ROOT};
 use super::text::{fields, number};
-use super::{ParseContext, Parsed, RecordDefinition, Target, TargetRole};
+use super::{Neighbourhood, ParseContext, Parsed, RecordDefinition, Target, TargetRole};
 use crate::dns::error::{FieldError, Warning};
 use crate::dns::owner_name::OwnerName;
 use crate::dns::rrset::Rrset;
-use crate::dns::zone_content::ZoneContent;
 
 const NULL_MX: &str = "0 .";
 
@@ -44,11 +43,11 @@ impl RecordDefinition for Mx {
         canonical == NULL_MX
     }
 
-    fn warnings(&self, _owner: &OwnerName, rrset: &Rrset, zone: &ZoneContent) -> Vec<Warning> {
+    fn warnings(&self, _owner: &OwnerName, rrset: &Rrset, around: &Neighbourhood<'_>) -> Vec<Warning> {
         rrset
             .enabled()
             .filter_map(|record| self.target(&record.content))
-            .filter(|target| zone.lacks_address(target.name))
+            .filter(|target| around.zone.lacks_address(target.name))
             .map(|target| Warning::content(format!("mail server '{}' has no address in this zone", target.name)))
             .collect()
     }

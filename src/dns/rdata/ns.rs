@@ -2,12 +2,11 @@
 
 use super::target::{self, HOST};
 use super::text::fields;
-use super::{Owner, ParseContext, Parsed, RecordDefinition, Target, TargetRole};
+use super::{Neighbourhood, Owner, ParseContext, Parsed, RecordDefinition, Target, TargetRole};
 use crate::dns::error::{FieldError, Warning};
 use crate::dns::labels;
 use crate::dns::owner_name::OwnerName;
 use crate::dns::rrset::Rrset;
-use crate::dns::zone_content::ZoneContent;
 
 /// RFC 2182 section 5.
 const SERVERS_MIN: usize = 2;
@@ -42,17 +41,17 @@ impl RecordDefinition for Ns {
         target::name_of(canonical).map(|name| Target { name, role: TargetRole::Host })
     }
 
-    fn warnings(&self, owner: &OwnerName, rrset: &Rrset, zone: &ZoneContent) -> Vec<Warning> {
+    fn warnings(&self, owner: &OwnerName, rrset: &Rrset, around: &Neighbourhood<'_>) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if rrset.enabled().count() < SERVERS_MIN {
             warnings.push(Warning::content(format!("'{owner}' has fewer than {SERVERS_MIN} name servers")));
         }
         for target in rrset.enabled().filter_map(|record| self.target(&record.content)) {
             // Below the cut only glue tells the address; elsewhere in the zone any address record does.
-            let missing = if !owner.is_apex(zone.zone()) && labels::is_at_or_below(target.name, owner.as_str()) {
-                !zone.has_own_address(target.name)
+            let missing = if !owner.is_apex(around.zone.zone()) && labels::is_at_or_below(target.name, owner.as_str()) {
+                !around.zone.has_own_address(target.name)
             } else {
-                zone.lacks_address(target.name)
+                around.zone.lacks_address(target.name)
             };
             if missing {
                 let name = target.name;

@@ -1,12 +1,14 @@
 //! PTR: the name of an address in a reverse zone (RFC 1035 section 3.5), elsewhere a pointer to any name (RFC 6763).
 
+use std::borrow::Cow;
+
 use super::target::{self, HOST};
 use super::text::fields;
-use super::{ParseContext, Parsed, RecordDefinition, Target, TargetRole};
+use super::{Neighbourhood, ParseContext, Parsed, RecordDefinition, Target, TargetRole};
 use crate::dns::error::{FieldError, Warning};
 use crate::dns::owner_name::OwnerName;
 use crate::dns::rrset::Rrset;
-use crate::dns::zone_content::{Lookup, ZoneContent};
+use crate::dns::zone_content::Lookup;
 use crate::dns::zone_name::ZoneName;
 
 pub(in crate::dns) struct Ptr;
@@ -18,6 +20,10 @@ impl RecordDefinition for Ptr {
 
     fn example(&self) -> &'static str {
         "host.example.com."
+    }
+
+    fn for_server<'a>(&self, canonical: &'a str) -> Cow<'a, str> {
+        target::for_server(canonical)
     }
 
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
@@ -35,11 +41,11 @@ impl RecordDefinition for Ptr {
         target::name_of(canonical).map(|name| Target { name, role: TargetRole::Pointer })
     }
 
-    fn warnings(&self, _owner: &OwnerName, rrset: &Rrset, zone: &ZoneContent) -> Vec<Warning> {
+    fn warnings(&self, _owner: &OwnerName, rrset: &Rrset, around: &Neighbourhood<'_>) -> Vec<Warning> {
         rrset
             .enabled()
             .filter_map(|record| self.target(&record.content))
-            .filter(|target| zone.look_up(target.name) == Lookup::Missing)
+            .filter(|target| around.zone.look_up(target.name) == Lookup::Missing)
             .map(|target| Warning::content(format!("'{}' does not exist in this zone", target.name)))
             .collect()
     }

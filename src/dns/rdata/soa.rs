@@ -1,5 +1,6 @@
 //! SOA: the start of a zone's authority (RFC 1035 section 3.3.13). One in each zone, at its apex, made by the platform.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::target::{self, HOST};
@@ -79,6 +80,10 @@ impl RecordDefinition for SoaDefinition {
         "ns1.example.com. hostmaster.example.com. 1 10800 3600 604800 3600"
     }
 
+    fn for_server<'a>(&self, canonical: &'a str) -> Cow<'a, str> {
+        target::for_server(canonical)
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         let mut warnings = Vec::new();
         let soa = parse(content, context, &mut warnings)?;
@@ -118,7 +123,7 @@ fn parse(content: &str, context: &ParseContext<'_>, warnings: &mut Vec<Warning>)
 }
 
 /// A mailbox as a name; `a.b@example.com` is `a\.b.example.com.` (RFC 1035 section 8).
-fn parse_mailbox(text: &str, context: &ParseContext<'_>) -> Result<String, FieldError> {
+pub(super) fn parse_mailbox(text: &str, context: &ParseContext<'_>) -> Result<String, FieldError> {
     match text.split_once('@') {
         Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !text.contains('\\') => {
             target::parse_any(&format!("{}.{domain}", local.replace('.', "\\.")), context)

@@ -1,6 +1,6 @@
 //! SRV: where a service is (RFC 2782).
 
-use super::target::{self, ROOT, SERVICE};
+use super::target::{self, HOST, ROOT};
 use super::text::{fields, number};
 use super::{Owner, ParseContext, Parsed, RecordDefinition, Target, TargetRole};
 use crate::dns::error::FieldError;
@@ -31,7 +31,7 @@ impl RecordDefinition for Srv {
             return Ok(Parsed::plain(NO_SERVICE.to_owned()));
         }
         let mut warnings = Vec::new();
-        let host = target::parse(host, SERVICE, context, &mut warnings)?;
+        let host = target::parse(host, HOST, context, &mut warnings)?;
         Ok(Parsed { canonical: format!("{priority} {weight} {port} {host}"), warnings })
     }
 

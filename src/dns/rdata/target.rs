@@ -1,5 +1,6 @@
 //! Names inside record contents: absolute, lower case, with their trailing dot.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::ParseContext;
@@ -91,6 +92,29 @@ pub(super) fn refuse_address(text: &str) -> Result<(), FieldError> {
 pub(super) fn name_of(target: &str) -> Option<&str> {
     let name = target.strip_suffix('.').unwrap_or(target);
     (!name.is_empty()).then_some(name)
+}
+
+/// PowerDNS escapes only dots and backslashes among visible characters, and refuses contents that say more.
+pub(super) fn for_server(canonical: &str) -> Cow<'_, str> {
+    if !canonical.contains('\\') {
+        return Cow::Borrowed(canonical);
+    }
+    let mut out = String::with_capacity(canonical.len());
+    let mut rest = canonical;
+    while let Some(position) = rest.find('\\') {
+        let (before, escape) = rest.split_at(position);
+        out.push_str(before);
+        let Ok((octet, tail)) = escaped_octet(&escape.as_bytes()[1..]) else { break };
+        let length = escape.len() - tail.len();
+        if octet.is_ascii_graphic() && !matches!(octet, b'.' | b'\\') {
+            out.push(char::from(octet));
+        } else {
+            out.push_str(&escape[..length]);
+        }
+        rest = &escape[length..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
 }
 
 fn too_long() -> FieldError {

@@ -21,6 +21,63 @@ pub(super) fn fields<'a, const N: usize>(content: &'a str, form: &str) -> Result
     Ok(fields)
 }
 
+/// The first `N` fields, and what follows them with its blanks taken out: hexadecimal and base64 may be broken anywhere
+/// (RFC 4034 section 5.3, RFC 6698 section 2.2).
+pub(super) fn fields_and_data<'a, const N: usize>(
+    content: &'a str,
+    form: &str,
+) -> Result<([&'a str; N], String), FieldError> {
+    let wrong = || FieldError::content(format!("content must be of the form '{form}'"));
+    let mut fields = [""; N];
+    let mut parts = content.split(' ').filter(|part| !part.is_empty());
+    for field in &mut fields {
+        *field = parts.next().ok_or_else(wrong)?;
+    }
+    let data: String = parts.collect();
+    if data.is_empty() { Err(wrong()) } else { Ok((fields, data)) }
+}
+
+/// Splits a content at the blanks that are neither quoted nor escaped. Quotes and escapes stay as they are.
+pub(super) fn words(content: &str) -> Result<Vec<&str>, FieldError> {
+    let mut words = Vec::new();
+    let (mut start, mut quoted, mut escaped) = (None, false, false);
+    for (position, byte) in content.bytes().enumerate() {
+        if byte == b' ' && !quoted && !escaped {
+            words.extend(start.take().map(|start| &content[start..position]));
+            continue;
+        }
+        start.get_or_insert(position);
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    if quoted {
+        return Err(FieldError::content("a quoted string is not closed"));
+    }
+    words.extend(start.map(|start| &content[start..]));
+    Ok(words)
+}
+
+/// The octets of one word as a character string, quoted or not, of at most `max` octets.
+pub(super) fn string(word: &str, what: &str, max: usize) -> Result<Vec<u8>, FieldError> {
+    let octets = if word.starts_with('"') {
+        let mut strings = quoted_strings(word)?;
+        match (strings.pop(), strings.is_empty()) {
+            (Some(string), true) => string,
+            _ => return Err(FieldError::content(format!("{what} must be one string"))),
+        }
+    } else {
+        unescape(word)?
+    };
+    if octets.len() > max {
+        return Err(FieldError::content(format!("{what} is longer than {max} octets")));
+    }
+    Ok(octets)
+}
+
 /// A decimal number from 0 to `max`, digits only.
 pub(super) fn number<T: TryFrom<u32>>(text: &str, what: &str, max: u32) -> Result<T, FieldError> {
     let wrong = || FieldError::content(format!("{what} must be a number from 0 to {max}"));

@@ -1,11 +1,10 @@
 //! TXT: character strings (RFC 1035 section 3.3.14), with a look at what mail makes of them.
 
 use super::text::{STRING_OCTETS_MAX, push_quoted, quoted_strings, unescape};
-use super::{ParseContext, Parsed, RecordDefinition, mail_policy};
+use super::{Neighbourhood, ParseContext, Parsed, RecordDefinition, mail_policy};
 use crate::dns::error::{FieldError, Warning};
 use crate::dns::owner_name::OwnerName;
 use crate::dns::rrset::Rrset;
-use crate::dns::zone_content::ZoneContent;
 
 /// The length of RDATA is a 16-bit number (RFC 1035 section 3.2.1).
 const RDATA_OCTETS_MAX: usize = 65_535;
@@ -36,7 +35,7 @@ impl RecordDefinition for Txt {
         quoted_strings(canonical).map_or(canonical.len() + 2, |strings| wire_length(&strings))
     }
 
-    fn warnings(&self, owner: &OwnerName, rrset: &Rrset, _zone: &ZoneContent) -> Vec<Warning> {
+    fn warnings(&self, owner: &OwnerName, rrset: &Rrset, _around: &Neighbourhood<'_>) -> Vec<Warning> {
         let texts: Vec<Vec<u8>> = rrset.enabled().map(|record| octets(&record.content)).collect();
         mail_policy::rrset_warnings(owner, &texts)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::dns::ZoneContent;
+use crate::dns::{RecordType, ZoneContent};
 use crate::ids::ZoneId;
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{intents, record_ids, staged, within};
@@ -12,7 +12,7 @@ use crate::tenancy::ZoneStatus;
 
 use super::super::{Error, Result};
 use super::Inner;
-use super::decide::{Accepted, Deciding, Decision, WriteOutcome};
+use super::decide::{Accepted, Deciding, Decision, RecordOperation, WriteOutcome};
 use super::ids::IdBook;
 use super::live_batch::Footing;
 use super::payload::{IdRow, Kind, Payload};
@@ -30,6 +30,8 @@ pub struct Batch<'a> {
     pub(super) requests: Vec<Waiting>,
     /// What is remembered of the zone has proven old: MariaDB is read before anything is decided.
     read_first: bool,
+    /// Whether PowerDNS answers an ALIAS; looked up where a request brings one.
+    expands_alias: bool,
 }
 
 /// Why a round did not end with answers.
@@ -68,13 +70,14 @@ impl Answers {
 
 impl<'a> Batch<'a> {
     pub fn new(inner: &'a Inner, zone: ZoneId, requests: Vec<Waiting>) -> Self {
-        Self { inner, zone, requests, read_first: false }
+        Self { inner, zone, requests, read_first: false, expands_alias: false }
     }
 
     /// Runs until every request has its answer, and says whether somebody else waits for the zone.
     pub async fn run(mut self) -> bool {
         let patience = Instant::now() + PATIENCE;
         let mut waiter = Waiter::new(&self.inner.db, self.zone);
+        self.expands_alias = self.inner.expands_alias(&self.requests).await;
         loop {
             match self.round().await {
                 Round::Done { wanted } => return wanted,
@@ -216,7 +219,8 @@ impl<'a> Batch<'a> {
     }
 
     fn decide(&mut self, row: &ZoneRow, content: &mut ZoneContent, ids: &mut IdBook) -> (Vec<Accepted>, Answers) {
-        let mut deciding = Deciding { row, content, ids, now: self.inner.clock.now() };
+        let (now, expands_alias) = (self.inner.clock.now(), self.expands_alias);
+        let mut deciding = Deciding { row, content, ids, now, expands_alias };
         let mut accepted = Vec::new();
         let mut answers = Vec::new();
         for waiting in std::mem::take(&mut self.requests) {
@@ -230,6 +234,25 @@ impl<'a> Batch<'a> {
             }
         }
         (accepted, Answers(answers))
+    }
+}
+
+impl Inner {
+    /// Asks PowerDNS, where any request adds an ALIAS. One that does not say so does not expand it.
+    async fn expands_alias(&self, requests: &[Waiting]) -> bool {
+        let adds_alias = |operation: &RecordOperation| {
+            matches!(operation, RecordOperation::Add { record_type: RecordType::Alias, .. })
+        };
+        if !requests.iter().any(|waiting| waiting.write.operations.iter().any(adds_alias)) {
+            return false;
+        }
+        match self.pdns.settings().await {
+            Ok(settings) => settings.get("expand-alias").is_some_and(|value| value.eq_ignore_ascii_case("yes")),
+            Err(error) => {
+                tracing::warn!(%error, "PowerDNS does not say whether it expands ALIAS");
+                false
+            }
+        }
     }
 }
 

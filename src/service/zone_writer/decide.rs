@@ -104,6 +104,8 @@ pub struct Deciding<'a> {
     pub content: &'a mut ZoneContent,
     pub ids: &'a mut IdBook,
     pub now: OffsetDateTime,
+    /// Whether PowerDNS answers an ALIAS; asked only where one comes.
+    pub expands_alias: bool,
 }
 
 impl Deciding<'_> {
@@ -117,6 +119,7 @@ impl Deciding<'_> {
             default_ttl: self.row.default_ttl,
             signed: self.row.dnssec_enabled,
             pending: self.row.status == ZoneStatus::PendingValidation,
+            expands_alias: self.expands_alias,
         };
         let PartialOutcome { operations: outcomes, changes } = match write.grouping {
             Grouping::EachAlone(_) => self.content.apply_each(&compiled, &context),

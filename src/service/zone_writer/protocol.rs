@@ -8,7 +8,7 @@
 //! fails the whole PATCH if an enabled record of another type stands there. That record is the **fence**, by which
 //! recovery cancels a PATCH that may still be on its way.
 
-use crate::dns::{Rrset, RrsetChange, ZoneName};
+use crate::dns::{self, Record, Rrset, RrsetChange, ZoneName};
 use crate::ids::{ChangeId, encode};
 use crate::pdns::{RrsetPatch, ServerRecord, ServerRrset, ServerZone};
 
@@ -79,7 +79,10 @@ fn guarded(zone: &ZoneName, change: ChangeId, marker: &str, changes: &[RrsetChan
     }
     for RrsetChange { key, before: _, after } in there {
         if let Some(Rrset { ttl, records }) = after {
-            let records = records.iter().map(|r| ServerRecord { content: r.content.clone(), disabled: r.disabled });
+            let records = records.iter().map(|Record { content, disabled }| ServerRecord {
+                content: dns::for_server(&key.record_type, content).into_owned(),
+                disabled: *disabled,
+            });
             patch.push(RrsetPatch::replace(key.name.fqdn(), key.record_type.as_str(), *ttl, records.collect()));
         }
     }
