@@ -39,7 +39,7 @@ const SHA1: u8 = 1;
 
 /// Hexadecimal digits in lower case; an even number of them, and not none.
 pub(super) fn hexadecimal(text: &str, what: &str) -> Result<String, FieldError> {
-    if text.is_empty() || text.len() % 2 != 0 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if text.is_empty() || !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(FieldError::content(format!("{what} must be pairs of hexadecimal digits")));
     }
     Ok(text.to_ascii_lowercase())

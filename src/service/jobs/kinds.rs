@@ -51,6 +51,7 @@ impl From<Error> for Stop {
             | Error::OutOfScope { .. }
             | Error::NotFound(_)
             | Error::Conflict { .. }
+            | Error::OutOfScope { .. }
             | Error::Several { .. } => Self::Fail(error.to_string()),
         }
     }
