@@ -12,6 +12,7 @@ mod error;
 pub mod fences;
 pub mod health;
 pub mod history;
+pub mod idempotency;
 pub mod intents;
 pub mod jobs;
 pub mod logged_out;
