@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::ids::{ApiKeyId, TenantId, UserId, ZoneId};
 
+use super::decisions::Decisions;
 use super::permission::{Permission, PermissionSet};
 use super::record_scope::{RecordReach, RecordScope};
 use super::role::{Role, SystemRole};
@@ -74,6 +75,8 @@ pub struct Caller {
     pub assignments: Vec<Assignment>,
     /// A key's `scopes`: narrows everything else; None narrows nothing.
     pub scopes: Option<PermissionSet>,
+    /// What was allowed so far.
+    pub decisions: Decisions,
 }
 
 impl Caller {

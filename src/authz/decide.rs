@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::dns::{OwnerName, RecordType, ZoneName};
 use crate::ids::{TenantId, ZoneId};
 
 use super::caller::Caller;
+use super::decisions::NotedTarget;
 use super::permission::{Permission, PermissionSet};
 use super::record_scope::{RecordReach, RecordScope, contain};
 
@@ -21,7 +24,7 @@ pub enum Target<'a> {
 }
 
 /// A zone and whose it is, as loaded from the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneRef {
     pub id: ZoneId,
     pub tenant: TenantId,
@@ -183,18 +186,22 @@ pub fn decide(caller: &Caller, permission: Permission, target: Target<'_>) -> Re
         Target::Zone(zone) => visible_zone(caller, zone)?.whole,
         Target::Records(zone, wanted) => {
             let held = visible_zone(caller, zone)?;
-            if held.whole.contains(permission) {
+            let is_reached = match caller.reach(permission, zone.tenant, zone.id) {
+                RecordReach::Part(scopes) => contain(&scopes, wanted),
+                RecordReach::Nothing | RecordReach::Everything => false,
+            };
+            if is_reached {
+                caller.decisions.note(permission, NotedTarget::Within(zone));
                 return Ok(());
             }
-            return match caller.reach(permission, zone.tenant, zone.id) {
-                RecordReach::Part(scopes) if contain(&scopes, wanted) => Ok(()),
-                RecordReach::Nothing | RecordReach::Part(_) | RecordReach::Everything => {
-                    Err(Denied::Missing(permission))
-                }
-            };
+            held.whole
         }
     };
-    if held.contains(permission) { Ok(()) } else { Err(Denied::Missing(permission)) }
+    if !held.contains(permission) {
+        return Err(Denied::Missing(permission));
+    }
+    caller.decisions.note(permission, NotedTarget::from(target));
+    Ok(())
 }
 
 /// [`decide`] for the tenant acted in, as a proof.
@@ -227,6 +234,7 @@ pub fn decide_zone(caller: &Caller, permission: Permission, zone: ZoneRef) -> Re
     if !held.within.contains(permission) {
         return Err(Denied::Missing(permission));
     }
+    caller.decisions.note(permission, NotedTarget::Within(zone));
     let reach = |permission| caller.reach(permission, zone.tenant, zone.id);
     let records = RecordRights {
         read: reach(Permission::RecordsRead),

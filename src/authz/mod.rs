@@ -6,6 +6,7 @@
 
 mod caller;
 mod decide;
+mod decisions;
 mod permission;
 mod record_scope;
 mod role;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use caller::{Actor, Assignment, AssignmentScope, Caller};
 pub use decide::{Denied, Target, TenantAccess, Visibility, ZoneAccess, ZoneRef, decide, decide_tenant, decide_zone};
+pub use decisions::{Decision, Decisions, decide_again};
 pub use permission::{Permission, PermissionSet, UnknownPermission};
 pub use record_scope::{BadPattern, NAME_PATTERN_MAX, NamePattern, Names, RecordReach, RecordScope};
 pub use role::{CustomRole, Role, SystemRole};

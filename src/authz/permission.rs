@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A name that is no permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown permission '{0}'")]
@@ -10,9 +12,9 @@ pub struct UnknownPermission(pub String);
 macro_rules! permissions {
     ($($variant:ident = $text:literal,)*) => {
         /// One thing that may be allowed.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[repr(u8)]
-        pub enum Permission { $($variant,)* }
+        pub enum Permission { $(#[serde(rename = $text)] $variant,)* }
 
         impl Permission {
             pub const ALL: &'static [Permission] = &[$(Permission::$variant,)*];

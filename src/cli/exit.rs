@@ -39,7 +39,13 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
 
 fn code_of(error: &Error) -> u8 {
     match error {
-        Error::Invalid { .. } | Error::Schema(_) | Error::Conflict { .. } | Error::Several { .. } => 6,
+        Error::Invalid { .. }
+        | Error::Schema(_)
+        | Error::Conflict { .. }
+        | Error::IdempotencyKeyReused
+        | Error::IdempotencyInProgress
+        | Error::PreconditionFailed(_)
+        | Error::Several { .. } => 6,
         Error::Unauthenticated(_) => 3,
         Error::Forbidden { .. } | Error::OutOfScope { .. } => 4,
         Error::NotFound(_) => 5,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
@@ -16,6 +16,7 @@ use crate::storage::api_keys::{ApiKeyRow, Source};
 
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, OptionalJson};
+use super::idempotency::ShownOnce;
 use super::paging::{Page, decode_cursor, page_request};
 
 /// A key, without its secret.
@@ -178,9 +179,9 @@ pub async fn create(
     Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
     ApiJson(body): ApiJson<ApiKeyCreate>,
-) -> Result<Json<ApiKeyWithSecret>, ApiError> {
+) -> Result<Secret<ApiKeyWithSecret>, ApiError> {
     let issued = api_keys::create(&services, &context, wanted(body)?).await?;
-    Ok(Json(with_secret(&services, issued)))
+    Ok(shown_once(with_secret(&services, issued)))
 }
 
 /// One key.
@@ -227,9 +228,16 @@ pub async fn regenerate(
     Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
-) -> Result<Json<ApiKeyWithSecret>, ApiError> {
+) -> Result<Secret<ApiKeyWithSecret>, ApiError> {
     let issued = api_keys::regenerate(&services, &context, key_id(&id)?).await?;
-    Ok(Json(with_secret(&services, issued)))
+    Ok(shown_once(with_secret(&services, issued)))
+}
+
+/// An answer with a secret that is shown once.
+type Secret<T> = (Extension<ShownOnce>, Json<T>);
+
+fn shown_once(key: ApiKeyWithSecret) -> Secret<ApiKeyWithSecret> {
+    (Extension(ShownOnce(&["key"])), Json(key))
 }
 
 /// Ends a key; it may be activated again.

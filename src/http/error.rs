@@ -9,7 +9,10 @@ use utoipa::ToSchema;
 
 use crate::service::{Error, Refusal, SchemaProblem};
 
+use super::idempotency::Passing;
 use super::request_id;
+
+const IN_PROGRESS: &str = "idempotency_in_progress";
 
 /// Every error answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -177,6 +180,20 @@ impl From<Error> for Failure {
                 ),
                 retry_after: None,
             },
+            Error::IdempotencyKeyReused => Self {
+                detail: ErrorDetail::Schema(vec![SchemaDetail {
+                    loc: vec!["header".into(), "Idempotency-Key".into()],
+                    msg: Error::IdempotencyKeyReused.to_string(),
+                    kind: "value_error".into(),
+                }]),
+                ..Self::text(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "")
+            },
+            Error::IdempotencyInProgress => {
+                Self { retry_after: Some(1), ..Self::text(StatusCode::CONFLICT, IN_PROGRESS, error.to_string()) }
+            }
+            Error::PreconditionFailed(_) => {
+                Self::text(StatusCode::PRECONDITION_FAILED, "precondition_failed", error.to_string())
+            }
             Error::Internal(message) => {
                 tracing::error!(%message, "internal error");
                 Self::text(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal error")
@@ -219,6 +236,10 @@ impl IntoResponse for ApiError {
         let mut response = (status, Json(body)).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        // another request's answer is awaited: not an answer to this one
+        if code == IN_PROGRESS {
+            response.extensions_mut().insert(Passing);
         }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -33,6 +33,10 @@ pub struct ApiQuery<T>(pub T);
 /// Path parameters; what is no id of the wanted kind does not exist.
 pub struct ApiPath<T>(pub T);
 
+/// Whose request it is, found before it came to its handler.
+#[derive(Clone)]
+pub struct Known(pub Context);
+
 /// A request with valid credentials.
 pub struct Authenticated(pub Context);
 
@@ -96,6 +100,10 @@ impl FromRequestParts<Arc<Services>> for Authenticated {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, ApiError> {
+        // who may repeat a request has been looked at before
+        if let Some(Known(context)) = parts.extensions.get() {
+            return Ok(Self(context.clone()));
+        }
         let request = request_info(parts, &services.config);
         let api_key = single_header(&parts.headers, "x-api-key")?;
         let authorization = single_header(&parts.headers, header::AUTHORIZATION.as_str())?;
@@ -164,6 +172,7 @@ fn request_info(parts: &Parts, config: &Config) -> RequestInfo {
         request_id: request_id::current(),
         ip_address: client_address(parts, config),
         user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_MAX).collect()),
+        run: None,
     }
 }
 
@@ -207,11 +216,15 @@ fn unsupported_media_type() -> ApiError {
 async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
     Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is larger than 10 MB")
+            body_too_large()
         } else {
             ApiError::new(StatusCode::BAD_REQUEST, "body_unreadable", "The body could not be read")
         }
     })
+}
+
+pub fn body_too_large() -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is larger than 10 MB")
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {

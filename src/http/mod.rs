@@ -9,6 +9,7 @@ mod error;
 mod etag;
 mod extract;
 mod health;
+mod idempotency;
 mod jobs;
 mod login;
 mod openapi;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{from_fn, map_request};
+use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
@@ -40,6 +41,7 @@ const BODY_BYTES_MAX: usize = 10 * 1024 * 1024; // contract
 pub fn router(services: Arc<Services>) -> Router {
     let (api, document) = openapi::complete(routes::routes().split_for_parts());
     let inner = api
+        .layer(from_fn_with_state(services.clone(), idempotency::middleware))
         .merge(openapi::pages(document))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -67,12 +69,14 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::IF_MATCH,
             header::IF_NONE_MATCH,
+            idempotency::HEADER,
             HeaderName::from_static("x-api-key"),
             HeaderName::from_static("x-tenant-id"),
             request_id::HEADER,
         ])
-        .expose_headers([request_id::HEADER, header::RETRY_AFTER, header::ETAG])
+        .expose_headers([request_id::HEADER, header::RETRY_AFTER, header::ETAG, idempotency::REPLAYED])
 }
 
 async fn not_found(uri: Uri) -> error::ApiError {

@@ -22,6 +22,11 @@ pub fn current() -> String {
     CURRENT.try_with(Clone::clone).unwrap_or_else(|_| RequestId::new().to_string())
 }
 
+/// Does something else under a request's id.
+pub async fn scope<T>(id: String, work: impl Future<Output = T>) -> T {
+    CURRENT.scope(id, work).await
+}
+
 /// Takes the caller's id if it sent a sane one, makes one otherwise, and logs the request under it.
 pub async fn middleware(request: Request, next: Next) -> Response {
     let id = request

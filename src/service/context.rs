@@ -6,18 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::authz::{Actor, Caller};
 
+use super::idempotency::Run;
+
 /// What is known of the request that led to an operation, for the audit log and the zone's history.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RequestInfo {
     pub request_id: String,
     pub ip_address: Option<IpAddr>,
     pub user_agent: Option<String>,
+    /// Where the request may be repeated: the key it runs under.
+    #[serde(skip)]
+    pub run: Option<Run>,
 }
 
 impl RequestInfo {
     /// For work that no request asked for.
     pub fn none() -> Self {
-        Self { request_id: crate::ids::RequestId::new().to_string(), ip_address: None, user_agent: None }
+        Self { request_id: crate::ids::RequestId::new().to_string(), ip_address: None, user_agent: None, run: None }
     }
 }
 

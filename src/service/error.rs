@@ -55,6 +55,15 @@ pub enum Error {
     /// A write was sent and no answer came; recovery settles it.
     #[error("the outcome of change {0} is being determined; read the domain again in a few seconds")]
     OutcomeUnknown(ChangeId),
+    /// An idempotency key that came with another request before.
+    #[error("This Idempotency-Key was used for another request")]
+    IdempotencyKeyReused,
+    /// The first request under an idempotency key has no answer yet.
+    #[error("The first request with this Idempotency-Key is still running")]
+    IdempotencyInProgress,
+    /// What the caller last saw is no longer so.
+    #[error("{0} has changed since it was read")]
+    PreconditionFailed(&'static str),
     /// Our own fault. The message is for the log, never for the caller.
     #[error("internal error: {0}")]
     Internal(String),

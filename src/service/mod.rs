@@ -6,6 +6,7 @@ pub mod audit_log;
 pub mod bulk;
 mod context;
 mod error;
+pub mod idempotency;
 pub mod identity;
 pub mod jobs;
 pub mod login;

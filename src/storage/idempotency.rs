@@ -39,7 +39,9 @@ pub struct StoredAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// The caller runs. `resumed`: somebody ran before and left no answer; changes may have been made.
-    Ours { resumed: bool },
+    Ours {
+        resumed: bool,
+    },
     Running,
     Done(StoredAnswer),
     /// The key was used for something else.

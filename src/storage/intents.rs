@@ -1,7 +1,7 @@
 //! Intents: what a writer is about to do to a zone. The row is the zone's lock, across all replicas.
 
 use sqlx::mysql::MySqlRow;
-use sqlx::{FromRow, MySql, Row, Transaction};
+use sqlx::{FromRow, MySql, MySqlExecutor, Row, Transaction};
 
 use crate::ids::{ChangeId, ZoneId};
 use crate::tenancy::ZoneStatus;
@@ -75,7 +75,7 @@ pub struct Standing {
 /// [`insert`] in one round trip: takes the lock only if the zone's row still stands as the decision found it. False: it
 /// does not. The row is read under its lock; at READ COMMITTED an insert from a plain select could go through although
 /// the row has moved meanwhile.
-pub async fn take(db: &Db, intent: &Intent, standing: &Standing) -> Result<bool> {
+pub async fn take<'c>(connection: impl MySqlExecutor<'c>, intent: &Intent, standing: &Standing) -> Result<bool> {
     let Intent { zone_name, zone, change, epoch, kind, payload } = intent;
     let Standing { revision, status, last_change, default_ttl, dnssec_enabled } = standing;
     let done = sqlx::query(
@@ -96,13 +96,20 @@ pub async fn take(db: &Db, intent: &Intent, standing: &Standing) -> Result<bool>
     .bind(last_change.map(|change| change.0))
     .bind(default_ttl)
     .bind(dnssec_enabled)
-    .execute(db.pool())
+    .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
 pub async fn find(db: &Db, change: ChangeId) -> Result<Option<Intent>> {
     let sql = "SELECT zone_name, zone_id, change_id, epoch, kind, payload FROM zone_intents WHERE change_id = ?";
+    Ok(sqlx::query_as(sql).bind(change.0).fetch_optional(db.pool()).await?)
+}
+
+/// One that is past its deadline.
+pub async fn find_overdue(db: &Db, change: ChangeId) -> Result<Option<Intent>> {
+    let sql = "SELECT zone_name, zone_id, change_id, epoch, kind, payload FROM zone_intents \
+               WHERE change_id = ? AND deadline < NOW(6)";
     Ok(sqlx::query_as(sql).bind(change.0).fetch_optional(db.pool()).await?)
 }
 

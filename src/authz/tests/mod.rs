@@ -6,7 +6,7 @@ use super::*;
 use crate::ids::{TenantId, ZoneId};
 
 fn caller(tenant: TenantId, assignments: Vec<Assignment>) -> Caller {
-    Caller { actor: Actor::System { name: "test" }, tenant, assignments, scopes: None }
+    Caller { actor: Actor::System { name: "test" }, tenant, assignments, scopes: None, decisions: Default::default() }
 }
 
 fn held(role: SystemRole, scope: AssignmentScope) -> Assignment {

@@ -59,7 +59,7 @@ fn any_caller() -> impl Strategy<Value = Caller> {
     (proptest::collection::vec(assignment(), 0..5), proptest::option::of(permissions())).prop_map(
         |(assignments, scopes)| {
             let tenant = TENANTS[0];
-            Caller { actor: Actor::System { name: "test" }, tenant, assignments, scopes }
+            Caller { actor: Actor::System { name: "test" }, tenant, assignments, scopes, decisions: Default::default() }
         },
     )
 }

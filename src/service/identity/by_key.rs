@@ -78,7 +78,13 @@ fn caller_of(presented: &PresentedKey) -> Result<Caller> {
     };
     let actor =
         Actor::ApiKey { id: key.id, name: key.name.clone(), owner: key.source_scaikey_id.clone(), owner_name, email };
-    Ok(Caller { actor, tenant: tenant.id, assignments: key_assignments_in(owner, tenant), scopes })
+    Ok(Caller {
+        actor,
+        tenant: tenant.id,
+        assignments: key_assignments_in(owner, tenant),
+        scopes,
+        decisions: Default::default(),
+    })
 }
 
 fn refused(message: &str) -> Error {

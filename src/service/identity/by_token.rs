@@ -47,6 +47,7 @@ async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew
         tenant: acted.id,
         assignments: assignments_in(&holder, role, &acted),
         scopes: None,
+        decisions: Default::default(),
     })
 }
 

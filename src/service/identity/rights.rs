@@ -165,7 +165,13 @@ mod tests {
 
     fn caller(holder: &Holder, tenant: &TenantRow) -> Caller {
         let assignments = assignments_in(holder, admin_role(holder), tenant);
-        Caller { actor: Actor::System { name: "test" }, tenant: tenant.id, assignments, scopes: None }
+        Caller {
+            actor: Actor::System { name: "test" },
+            tenant: tenant.id,
+            assignments,
+            scopes: None,
+            decisions: Default::default(),
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::live_batch::Footing;
 use super::payload::{IdRow, Kind, Payload};
 use super::queue::Waiting;
 use super::snapshot::Snapshot;
+use super::steps;
 use super::store::Stands;
 use super::turns::Waiter;
 
@@ -44,6 +45,8 @@ pub enum Round {
     Failed(Error),
     /// PowerDNS refused the batch as a whole; nothing ran.
     Refused(String),
+    /// Somebody else runs under the key of one of the requests by now: it may not write, the others may.
+    MarkLost,
     /// One PATCH would hold more than PowerDNS takes.
     TooLarge,
     Done {
@@ -87,6 +90,11 @@ impl<'a> Batch<'a> {
                 }
                 Round::Refused(message) => return self.run_one_by_one(message).await,
                 Round::TooLarge => return self.run_in_halves().await,
+                Round::MarkLost if self.requests.len() > 1 => return self.run_each_alone().await,
+                Round::MarkLost => {
+                    self.fail_all(Error::IdempotencyInProgress);
+                    return false;
+                }
                 Round::Again | Round::Moved if Instant::now() >= patience => {
                     self.fail_all(Error::unavailable("The zone is busy with another change"));
                     return false;
@@ -107,6 +115,10 @@ impl<'a> Batch<'a> {
             self.fail_all(Error::invalid("content", format!("PowerDNS refused this change: {message}")));
             return false;
         }
+        self.run_each_alone().await
+    }
+
+    async fn run_each_alone(&mut self) -> bool {
         let parts = std::mem::take(&mut self.requests).into_iter().map(|waiting| vec![waiting]);
         self.run_in_parts(parts).await
     }
@@ -227,7 +239,9 @@ impl<'a> Batch<'a> {
             let write = &waiting.write;
             match deciding.decide(write) {
                 Decision::Answered(answer) => answers.push((waiting, answer)),
-                Decision::Accepted(one) => {
+                Decision::Accepted(mut one) => {
+                    // plain values always have a JSON form
+                    one.step = waiting.step.as_ref().and_then(|step| steps::step(step, &one.outcome).ok());
                     answers.push((waiting, Ok(one.outcome.clone())));
                     accepted.push(*one);
                 }
@@ -271,8 +285,10 @@ fn payload(row: &ZoneRow, content: &ZoneContent, accepted: Vec<Accepted>, ids: &
     let (ids_removed, put) = ids.outcome();
     let mut entries = Vec::new();
     let mut audit = Vec::new();
-    for Accepted { entry, audit: entries_of_one, outcome: _ } in accepted {
+    let mut steps = Vec::new();
+    for Accepted { entry, audit: entries_of_one, outcome: _, step } in accepted {
         entries.push(entry);
+        steps.extend(step);
         audit.extend(entries_of_one);
     }
     Payload {
@@ -287,5 +303,6 @@ fn payload(row: &ZoneRow, content: &ZoneContent, accepted: Vec<Accepted>, ids: &
         ids_removed,
         ids_put: put.iter().map(IdRow::from).collect(),
         record_count: u32::try_from(content.record_count()).unwrap_or(u32::MAX),
+        steps,
     }
 }

@@ -8,11 +8,13 @@ use tokio::time::Instant;
 use crate::dns::{RrsetChange, serial as serials};
 use crate::ids::ChangeId;
 use crate::pdns::RrsetPatch;
+use crate::storage::idempotency::{self, Step};
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::settlement::Settled;
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{StorageError, validations, within, within_write};
 
+use super::super::idempotency::{MARK_LOST, mark_lost};
 use super::super::{Error, Result};
 use super::life::Sent;
 use super::payload::{Kind, Payload};
@@ -107,6 +109,7 @@ impl Inner {
             Ok(true) => Ok(Some(Held { intent, since })),
             Ok(false) | Err(StorageError::Deadlock(_)) => Ok(None),
             Err(error) if error.is_duplicate_of("PRIMARY") => Ok(None),
+            Err(error) if error.is_duplicate_of(MARK_LOST) => Err(Error::IdempotencyInProgress),
             Err(error) if error.is_duplicate_of(LIVE_NAME_KEY) => Err(claimed()),
             Err(error) if error.is_duplicate_of(CHALLENGE_ENDED) => {
                 Err(Error::conflict("challenge_ended", "The challenge was cancelled or superseded meanwhile"))
@@ -125,7 +128,7 @@ impl Inner {
 
     async fn insert_intent(&self, row: &ZoneRow, intent: &Intent, payload: &Payload) -> crate::storage::Result<bool> {
         if !matches!(payload.kind, Kind::GoLive { .. }) {
-            return intents::take(&self.db, intent, &row.standing()).await;
+            return self.take(row, intent, &payload.steps).await;
         }
         let mut tx = self.db.begin().await?;
         let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
@@ -145,6 +148,22 @@ impl Inner {
         }
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// Changes under idempotency keys are bound to the intent by its own transaction; otherwise it is one statement.
+    async fn take(&self, row: &ZoneRow, intent: &Intent, steps: &[Step]) -> crate::storage::Result<bool> {
+        if steps.is_empty() {
+            return intents::take(self.db.pool(), intent, &row.standing()).await;
+        }
+        let mut tx = self.db.begin().await?;
+        if !idempotency::bind_steps(&mut tx, steps, intent.change).await? {
+            return Err(mark_lost());
+        }
+        let taken = intents::take(&mut *tx, intent, &row.standing()).await?;
+        if taken {
+            tx.commit().await?;
+        }
+        Ok(taken)
     }
 
     /// The PATCH of an edit, with rectification inside its transaction where the change needs it.

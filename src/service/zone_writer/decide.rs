@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -12,6 +13,7 @@ use crate::dns::{
 };
 use crate::ids::{ChangeId, RecordId};
 use crate::storage::audit::AuditEntry;
+use crate::storage::idempotency::Step;
 use crate::storage::record_ids::RecordIdRow;
 use crate::storage::zones::ZoneRow;
 use crate::tenancy::ZoneStatus;
@@ -22,6 +24,7 @@ use super::super::{Error, Refusal, Result};
 use super::ZoneWrite;
 use super::ids::IdBook;
 use super::payload::Entry;
+use super::steps::refusals;
 
 /// Records that the refusals of one request name as their conflicts, in all; a delegation alone may hide a hundred.
 const CONFLICTS_NAMED_MAX: usize = 1_000;
@@ -46,30 +49,33 @@ pub enum Grouping {
 }
 
 /// A record with its id and times.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordView {
     pub id: RecordId,
     pub reference: RecordRef,
     pub ttl: u32,
     pub disabled: bool,
+    #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
 }
 
 /// What became of one operation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RecordOutcome {
     pub before: Option<RecordView>,
     pub after: Option<RecordView>,
     pub warnings: Vec<Warning>,
 }
 
-/// What became of a request.
-#[derive(Clone, Debug)]
+/// What became of a request; kept where it may be repeated.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WriteOutcome {
     /// Of those that were done, in their order.
     pub operations: Vec<RecordOutcome>,
     /// Those left out of [`Grouping::EachAlone`], in their order.
+    #[serde(with = "refusals")]
     pub refused: Vec<Refusal>,
     /// None: nothing changed, or only asked.
     pub change: Option<ChangeId>,
@@ -80,6 +86,8 @@ pub struct Accepted {
     pub entry: Entry,
     pub audit: Vec<AuditEntry>,
     pub outcome: WriteOutcome,
+    /// Where the request may be repeated.
+    pub step: Option<Step>,
 }
 
 /// One request, decided.
@@ -168,6 +176,7 @@ impl Deciding<'_> {
             entry: Entry { change, actor: write.actor.clone(), request: write.request.clone(), changes },
             audit,
             outcome: WriteOutcome { operations, refused, change: Some(change) },
+            step: None,
         }
     }
 

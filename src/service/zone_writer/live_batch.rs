@@ -80,6 +80,10 @@ impl Batch<'_> {
                 self.requests = answers.take_back();
                 return Round::Moved;
             }
+            Start::Failed(Error::IdempotencyInProgress) => {
+                self.requests = answers.take_back();
+                return Round::MarkLost;
+            }
             Start::Failed(error) => {
                 self.requests = answers.take_back();
                 return Round::Failed(error);

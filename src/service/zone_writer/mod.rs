@@ -25,6 +25,7 @@ mod settle;
 mod snapshot;
 mod staged_batch;
 mod status;
+mod steps;
 mod store;
 mod transition;
 mod turns;
@@ -48,6 +49,7 @@ use crate::pdns::Pdns;
 use crate::storage::{Db, intents};
 
 use super::context::{ActorRecord, RequestInfo};
+use super::idempotency::Run;
 use super::{Error, Result};
 use batch::Batch;
 use queue::Queues;
@@ -111,7 +113,13 @@ impl ZoneWriter {
     pub async fn apply(&self, write: ZoneWrite) -> Result<WriteOutcome> {
         may_write(&write.access)?;
         let zone = write.access.zone().id;
-        let (answer, start) = self.inner.queues.push(zone, write)?;
+        let step = write.request.run.as_ref().filter(|_| !write.dry_run).map(Run::next_step);
+        if let Some(step) = step.as_ref().filter(|step| step.resumed)
+            && let Some(outcome) = self.inner.made_before(step).await?
+        {
+            return Ok(outcome);
+        }
+        let (answer, start) = self.inner.queues.push(zone, write, step)?;
         if start {
             tokio::spawn(self.clone().work_off(zone));
         }

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use crate::dns::RrsetChange;
 use crate::ids::{ChangeId, RecordId, TenantId, ValidationId};
 use crate::storage::audit::AuditEntry;
+use crate::storage::idempotency::Step;
 use crate::storage::record_ids::RecordIdRow;
 use crate::tenancy::ZoneStatus;
 
@@ -118,4 +119,7 @@ pub struct Payload {
     pub ids_removed: Vec<RecordId>,
     pub ids_put: Vec<IdRow>,
     pub record_count: u32,
+    /// What is made under idempotency keys: bound to the intent when it goes in, and never needed again.
+    #[serde(skip)]
+    pub steps: Vec<Step>,
 }

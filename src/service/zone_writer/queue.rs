@@ -7,12 +7,15 @@ use tokio::sync::oneshot;
 
 use crate::ids::ZoneId;
 
+use super::super::idempotency::StepRef;
 use super::super::{Error, Result};
 use super::{BATCH_OPERATIONS_MAX, WAITING_OPERATIONS_MAX, WAITING_PER_ZONE_MAX, WriteOutcome, ZoneWrite};
 
 /// A request that waits for its answer.
 pub struct Waiting {
     pub write: ZoneWrite,
+    /// Where the request may be repeated.
+    pub step: Option<StepRef>,
     pub answer: oneshot::Sender<Result<WriteOutcome>>,
 }
 
@@ -24,7 +27,12 @@ pub struct Queues {
 
 impl Queues {
     /// Lines a request up. True: nobody works this zone off yet, the caller must see to it.
-    pub fn push(&self, zone: ZoneId, write: ZoneWrite) -> Result<(oneshot::Receiver<Result<WriteOutcome>>, bool)> {
+    pub fn push(
+        &self,
+        zone: ZoneId,
+        write: ZoneWrite,
+        step: Option<StepRef>,
+    ) -> Result<(oneshot::Receiver<Result<WriteOutcome>>, bool)> {
         let (sender, receiver) = oneshot::channel();
         let mut lines = self.lines();
         let start = !lines.contains_key(&zone);
@@ -33,7 +41,7 @@ impl Queues {
         if line.len() >= WAITING_PER_ZONE_MAX || waiting >= WAITING_OPERATIONS_MAX {
             return Err(Error::unavailable("Too many changes wait for this zone"));
         }
-        line.push_back(Waiting { write, answer: sender });
+        line.push_back(Waiting { write, step, answer: sender });
         Ok((receiver, start))
     }
 

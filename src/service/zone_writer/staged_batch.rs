@@ -3,8 +3,9 @@
 use crate::ids::ChangeId;
 use crate::storage::record_ids;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{StorageError, audit, history, intents, staged, within, within_write};
+use crate::storage::{StorageError, audit, history, idempotency, intents, staged, within, within_write};
 
+use super::super::idempotency::{MARK_LOST, mark_lost};
 use super::batch::{Answers, Batch, Round, answer_unknown};
 use super::change::is_unmoved;
 use super::decide::net;
@@ -40,6 +41,10 @@ impl Batch<'_> {
                 }
                 Round::Done { wanted: false }
             }
+            Err(error) if error.is_duplicate_of(MARK_LOST) => {
+                self.requests = answers.take_back();
+                Round::MarkLost
+            }
             Err(error) => {
                 self.requests = answers.take_back();
                 Round::Failed(error.into())
@@ -56,6 +61,9 @@ impl Batch<'_> {
         now: time::OffsetDateTime,
     ) -> crate::storage::Result<bool> {
         let mut tx = self.inner.db.begin().await?;
+        if !idempotency::bind_steps(&mut tx, &payload.steps, batch).await? {
+            return Err(mark_lost());
+        }
         let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
         if !unmoved || intents::exists_for_zone(&mut tx, row.id).await? {
             return Ok(false);

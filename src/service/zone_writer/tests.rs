@@ -58,6 +58,7 @@ impl World {
             tenant: self.tenant,
             assignments: vec![Assignment::new(SystemRole::TenantAdmin, scope)],
             scopes: None,
+            decisions: Default::default(),
         };
         let access = decide_tenant(&caller, Permission::DomainsCreate).expect("a tenant admin may");
         let zone = NewZone {
@@ -142,6 +143,7 @@ async fn intend(world: &World, inner: &Inner, access: &ZoneAccess, name: &str) -
         ids_removed: Vec::new(),
         ids_put: Vec::new(),
         record_count: row.record_count + 1,
+        steps: Vec::new(),
     };
     let held = inner.intend(&row, change, &payload).await.expect("database").expect("lock");
     (held.intent, payload, changes)
@@ -407,6 +409,7 @@ async fn two_sweeps_at_once_leave_no_zone_stuck() {
         ids_removed: Vec::new(),
         ids_put: Vec::new(),
         record_count: row.record_count,
+        steps: Vec::new(),
     };
     let state = store::read(&world.db, &first.inner.pdns, &row).await.expect("content");
     let marker = state.live.expect("live").marker;

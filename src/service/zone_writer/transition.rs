@@ -232,6 +232,7 @@ impl Inner {
             ids_removed: Vec::new(),
             ids_put: Vec::new(),
             record_count: row.record_count,
+            steps: Vec::new(),
         }
     }
 }

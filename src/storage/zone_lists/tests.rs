@@ -38,7 +38,13 @@ fn of_zones(tenant: TenantId, zones: &[ZoneId]) -> Visibility {
 }
 
 fn seen_by(tenant: TenantId, assignments: Vec<Assignment>) -> Visibility {
-    Visibility::of_zones(&Caller { actor: Actor::System { name: "test" }, tenant, assignments, scopes: None })
+    Visibility::of_zones(&Caller {
+        actor: Actor::System { name: "test" },
+        tenant,
+        assignments,
+        scopes: None,
+        decisions: Default::default(),
+    })
 }
 
 fn cursor_of(row: &ZoneRow) -> ZoneCursor {
