@@ -1,69 +1,58 @@
-//! Entity tags (RFC 9110 section 8.8): what a list was when a client saw it, and whether it still is.
+//! Entity tags in headers: whether a client has what it asks for, and what it would change.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest, Sha256};
 
-/// A strong entity tag.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntityTag(String);
+use crate::service::entity_tag::{EntityTag, Expected};
 
-impl EntityTag {
-    /// The tag of what these parts determine.
-    pub fn of(parts: &[&str]) -> Self {
-        const OCTETS: usize = 16;
-        let mut hasher = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION")); // another release may show it otherwise
-        for part in parts {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        Self(format!("\"{}\"", hex::encode(&hasher.finalize()[..OCTETS])))
+use super::error::ApiError;
+
+/// Whether the client has it: `If-None-Match` names it, in the weak comparison that is meant there, or any.
+pub fn is_had(tag: &EntityTag, headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|named| named == "*" || named.strip_prefix("W/").unwrap_or(named) == tag.as_str())
+}
+
+/// 304: the client's own copy is good.
+pub fn not_modified(tag: &EntityTag) -> Response {
+    (StatusCode::NOT_MODIFIED, [tag_header(tag)]).into_response()
+}
+
+pub fn tag_header(tag: &EntityTag) -> (HeaderName, HeaderValue) {
+    let value = HeaderValue::from_str(tag.as_str()).unwrap_or(HeaderValue::from_static("\"\""));
+    (header::ETAG, value)
+}
+
+/// `If-Match`, where there is one.
+pub fn expected(headers: &HeaderMap) -> Result<Option<Expected>, ApiError> {
+    let values = headers.get_all(header::IF_MATCH);
+    if values.iter().next().is_none() {
+        return Ok(None);
     }
-
-    /// Whether the client has it: `If-None-Match` names it, in the weak comparison that is meant there, or any.
-    pub fn is_had(&self, headers: &HeaderMap) -> bool {
-        headers
-            .get_all(header::IF_NONE_MATCH)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(str::trim)
-            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.0)
-    }
-
-    /// 304: the client's own copy is good.
-    pub fn not_modified(&self) -> Response {
-        (StatusCode::NOT_MODIFIED, [self.header()]).into_response()
-    }
-
-    pub fn header(&self) -> (HeaderName, HeaderValue) {
-        let value = HeaderValue::from_str(&self.0).unwrap_or(HeaderValue::from_static("\"\""));
-        (header::ETAG, value)
-    }
+    let texts = values.iter().map(|value| value.to_str().unwrap_or_default());
+    Ok(Some(Expected::parse(texts)?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn asking(value: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static(value))])
-    }
-
     #[test]
     fn a_tag_is_had_in_any_form_that_a_client_may_send() {
-        let tag = EntityTag::of(&["zone", "7"]);
-        for form in [tag.0.clone(), format!("W/{}", tag.0), format!("\"x\", {}", tag.0), "*".to_owned()] {
+        let tag = EntityTag::of_list("zone", &["7"]);
+        let own = tag.as_str();
+        for form in [own.to_owned(), format!("W/{own}"), format!("\"x\", {own}"), "*".to_owned()] {
             let mut headers = HeaderMap::new();
             headers.insert(header::IF_NONE_MATCH, form.parse().expect("a header"));
-            assert!(tag.is_had(&headers), "{form}");
+            assert!(is_had(&tag, &headers), "{form}");
         }
-        assert!(!tag.is_had(&HeaderMap::new()));
-        assert!(!tag.is_had(&asking("\"x\"")));
-    }
-
-    #[test]
-    fn parts_do_not_run_into_each_other() {
-        assert_ne!(EntityTag::of(&["ab", "c"]), EntityTag::of(&["a", "bc"]));
+        assert!(!is_had(&tag, &HeaderMap::new()));
+        let other = HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static("\"x\""))]);
+        assert!(!is_had(&tag, &other));
     }
 }

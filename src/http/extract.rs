@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::service::{Context, Error, RequestInfo, SchemaProblem, Services};
 
 use super::error::ApiError;
+use super::etag;
 use super::request_id;
 
 /// The longest user agent that is kept.
@@ -104,7 +105,7 @@ impl FromRequestParts<Arc<Services>> for Authenticated {
         if let Some(Known(context)) = parts.extensions.get() {
             return Ok(Self(context.clone()));
         }
-        let request = request_info(parts, &services.config);
+        let request = request_info(parts, &services.config)?;
         let api_key = single_header(&parts.headers, "x-api-key")?;
         let authorization = single_header(&parts.headers, header::AUTHORIZATION.as_str())?;
         let tenant = single_header(&parts.headers, "x-tenant-id")?;
@@ -166,14 +167,15 @@ fn single_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a st
     }
 }
 
-fn request_info(parts: &Parts, config: &Config) -> RequestInfo {
+fn request_info(parts: &Parts, config: &Config) -> Result<RequestInfo, ApiError> {
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    RequestInfo {
+    Ok(RequestInfo {
         request_id: request_id::current(),
         ip_address: client_address(parts, config),
         user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_MAX).collect()),
         run: None,
-    }
+        expected: etag::expected(&parts.headers)?,
+    })
 }
 
 /// The peer, or, behind trusted proxies, the first untrusted address of `X-Forwarded-For` from the right.

@@ -13,12 +13,13 @@ use utoipa::{IntoParams, ToSchema};
 use crate::dns::{FieldError, RrsetKey, Warning};
 use crate::ids::{RecordId, ZoneId};
 use crate::service::Services;
-use crate::service::records::{self, Checked, NewRecord, RecordFilter, Written};
+use crate::service::entity_tag::EntityTag;
+use crate::service::records::{self, Checked, Found, NewRecord, RecordFilter, Written};
 use crate::service::zone_names::NamedZone;
 use crate::service::zone_writer::RecordView;
 
 use super::error::ApiError;
-use super::etag::EntityTag;
+use super::etag;
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
 use super::paging::{decode_cursor, encode_cursor, page_request};
 
@@ -188,10 +189,10 @@ pub async fn list(
     let include_system = query.include_system.unwrap_or(false);
     let filter = RecordFilter::new(query.record_type.as_deref(), query.name.as_deref(), include_system)?;
     let view = records::open(&services, &context, id).await?;
-    let part = view.part().unwrap_or_default();
-    let tag = view.version().map(|version| EntityTag::of(&[&version, &part, asked.as_deref().unwrap_or_default()]));
-    if let Some(tag) = tag.as_ref().filter(|tag| tag.is_had(&headers)) {
-        return Ok(tag.not_modified());
+    let parts = [&view.part().unwrap_or_default(), asked.as_deref().unwrap_or_default()];
+    let tag = view.version().map(|version| EntityTag::of_list(&version, &parts));
+    if let Some(tag) = tag.as_ref().filter(|tag| etag::is_had(tag, &headers)) {
+        return Ok(etag::not_modified(tag));
     }
     let found = records::listed(&view, &filter);
     let total = found.len() as u64;
@@ -214,7 +215,7 @@ pub async fn list(
         total_pages: paged.then(|| total.div_ceil(u64::from(page.page_size))),
     });
     Ok(match tag {
-        Some(tag) => ([tag.header()], list).into_response(),
+        Some(tag) => ([etag::tag_header(&tag)], list).into_response(),
         None => list.into_response(),
     })
 }
@@ -233,16 +234,25 @@ pub async fn create(
     Ok(Json(written_item(written, &query)))
 }
 
-/// One record.
+/// One record. The answer's `ETag` is that of its RRset; sent back as `If-Match`, a change is made only if nobody has
+/// changed the RRset since.
 #[utoipa::path(get, path = "/api/v1/domains/{id}/records/{rid}", tag = "records",
-    params(("id" = String, Path), ("rid" = String, Path)), responses((status = 200, body = RecordItem)))]
+    params(("id" = String, Path), ("rid" = String, Path),
+        ("If-None-Match" = Option<String>, Header, description = "`ETag` of an earlier answer")),
+    responses((status = 200, body = RecordItem, headers(("ETag" = String, description = "Of its RRset"))),
+        (status = 304, description = "Unchanged since that answer")))]
 pub async fn get(
     State(services): State<Arc<Services>>,
     Authenticated(context): Authenticated,
     ApiPath((id, rid)): ApiPath<(ZoneId, RecordId)>,
-) -> Result<Json<RecordItem>, ApiError> {
-    let (zone, view) = records::get(&services, &context, id, rid).await?;
-    Ok(Json(item(&NamedZone::from(&zone), view, Vec::new(), None)))
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Found { zone, record, tag } = records::get(&services, &context, id, rid).await?;
+    if etag::is_had(&tag, &headers) {
+        return Ok(etag::not_modified(&tag));
+    }
+    let record = Json(item(&NamedZone::from(&zone), record, Vec::new(), None));
+    Ok(([etag::tag_header(&tag)], record).into_response())
 }
 
 /// Changes a record's content, TTL or whether it is served.

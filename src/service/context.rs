@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authz::{Actor, Caller};
 
+use super::entity_tag::Expected;
 use super::idempotency::Run;
 
 /// What is known of the request that led to an operation, for the audit log and the zone's history.
@@ -17,12 +18,21 @@ pub struct RequestInfo {
     /// Where the request may be repeated: the key it runs under.
     #[serde(skip)]
     pub run: Option<Run>,
+    /// What the client wants to change, as it last saw it: else nothing is written.
+    #[serde(skip)]
+    pub expected: Option<Expected>,
 }
 
 impl RequestInfo {
     /// For work that no request asked for.
     pub fn none() -> Self {
-        Self { request_id: crate::ids::RequestId::new().to_string(), ip_address: None, user_agent: None, run: None }
+        Self {
+            request_id: crate::ids::RequestId::new().to_string(),
+            ip_address: None,
+            user_agent: None,
+            run: None,
+            expected: None,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::ids::{RecordId, ZoneId};
 use crate::storage::zones::ZoneRow;
 
 use super::context::ActorRecord;
+use super::entity_tag::EntityTag;
 use super::zone_names::NamedZone;
 use super::zone_writer::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome, ZoneView, ZoneWrite};
 use super::zones::locate;
@@ -81,10 +82,18 @@ pub fn listed(view: &ZoneView, filter: &RecordFilter) -> Vec<RecordView> {
     view.records_where(is_listed).collect()
 }
 
-pub async fn get(services: &Services, context: &Context, zone: ZoneId, id: RecordId) -> Result<(ZoneRow, RecordView)> {
+/// A record, with the tag of its RRset.
+pub struct Found {
+    pub zone: ZoneRow,
+    pub record: RecordView,
+    pub tag: EntityTag,
+}
+
+pub async fn get(services: &Services, context: &Context, zone: ZoneId, id: RecordId) -> Result<Found> {
     let view = open(services, context, zone).await?;
     let record = view.find(id).ok_or(Error::NotFound("Record"))?;
-    Ok((view.row, record))
+    let tag = view.tag(&record.reference.key).ok_or(Error::NotFound("Record"))?;
+    Ok(Found { zone: view.row, record, tag })
 }
 
 pub async fn create(

@@ -13,6 +13,7 @@ mod bulk;
 mod crash;
 mod domains;
 mod errors;
+mod idempotency;
 mod isolation;
 mod jobs;
 mod keys;
@@ -22,6 +23,7 @@ mod login;
 mod openapi;
 mod operations;
 mod policy;
+mod preconditions;
 mod races;
 mod records;
 mod revocations;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         ("crash", crash::tests()),
         ("domains", domains::tests()),
         ("errors", errors::tests()),
+        ("idempotency", idempotency::tests()),
         ("isolation", isolation::tests()),
         ("jobs", jobs::tests()),
         ("keys", keys::tests()),
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         ("openapi", openapi::tests()),
         ("operations", operations::tests()),
         ("policy", policy::tests()),
+        ("preconditions", preconditions::tests()),
         ("races", races::tests()),
         ("records", records::tests()),
         ("revocations", revocations::tests()),

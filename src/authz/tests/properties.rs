@@ -156,6 +156,7 @@ proptest! {
             tenant: TENANTS[0],
             assignments: vec![Assignment { role: role.clone(), scope }],
             scopes: None,
+            decisions: Default::default(),
         };
         for permission in Permission::ALL {
             prop_assert!(decide(&caller, *permission, Target::Zone(ZONES[0])).is_err());

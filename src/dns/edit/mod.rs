@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use super::error::{FieldError, Warning};
 use super::owner_name::OwnerName;
 use super::record_type::RecordType;
-use super::rrset::{RecordRef, RrsetChange};
+use super::rrset::{RecordRef, RrsetChange, RrsetKey};
 use super::zone_content::ZoneContent;
 use neighbours::NamedHosts;
 use session::Session;
@@ -49,6 +49,16 @@ pub enum Operation {
     Update { target: RecordRef, content: Option<String>, ttl: Option<u32>, disabled: Option<bool> },
     /// A record that goes.
     Delete { target: RecordRef },
+}
+
+impl Operation {
+    /// The RRset that it names.
+    pub fn rrset_key(&self) -> RrsetKey {
+        match self {
+            Self::Add { name, record_type, .. } => RrsetKey { name: name.clone(), record_type: record_type.clone() },
+            Self::Update { target, .. } | Self::Delete { target } => target.key.clone(),
+        }
+    }
 }
 
 /// A record as it stood or stands.

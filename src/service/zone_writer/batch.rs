@@ -17,6 +17,7 @@ use super::ids::IdBook;
 use super::live_batch::Footing;
 use super::payload::{IdRow, Kind, Payload};
 use super::queue::Waiting;
+use super::reader;
 use super::snapshot::Snapshot;
 use super::steps;
 use super::store::Stands;
@@ -189,7 +190,7 @@ impl<'a> Batch<'a> {
 
     async fn decide_live(&mut self, snapshot: &Snapshot, footing: Footing) -> Result<Round> {
         let (mut content, mut ids) = (snapshot.content.clone(), snapshot.ids.clone());
-        let (accepted, answers) = self.decide(&snapshot.row, &mut content, &mut ids);
+        let (accepted, answers) = self.decide((&snapshot.row, Some(snapshot.live.serial)), &mut content, &mut ids);
         if accepted.is_empty() {
             // no intent will find out whether what was remembered is so
             if footing == Footing::Remembered
@@ -221,7 +222,7 @@ impl<'a> Batch<'a> {
     async fn decide_staged(&mut self, row: &ZoneRow) -> Result<Round> {
         let mut content = within(staged::content(&self.inner.db, row.id, &row.name)).await?;
         let mut ids = IdBook::new(within(record_ids::of_zone(&self.inner.db, row.id)).await?);
-        let (accepted, answers) = self.decide(row, &mut content, &mut ids);
+        let (accepted, answers) = self.decide((row, None), &mut content, &mut ids);
         if accepted.is_empty() {
             answers.send();
             return Ok(Round::Done { wanted: false });
@@ -230,9 +231,15 @@ impl<'a> Batch<'a> {
         Ok(self.write_staged(row, &payload, answers, self.inner.clock.now()).await)
     }
 
-    fn decide(&mut self, row: &ZoneRow, content: &mut ZoneContent, ids: &mut IdBook) -> (Vec<Accepted>, Answers) {
+    fn decide(
+        &mut self,
+        (row, serial): (&ZoneRow, Option<u32>),
+        content: &mut ZoneContent,
+        ids: &mut IdBook,
+    ) -> (Vec<Accepted>, Answers) {
+        let version = reader::version(row, serial);
         let (now, expands_alias) = (self.inner.clock.now(), self.expands_alias);
-        let mut deciding = Deciding { row, content, ids, now, expands_alias };
+        let mut deciding = Deciding { row, content, ids, now, expands_alias, version };
         let mut accepted = Vec::new();
         let mut answers = Vec::new();
         for waiting in std::mem::take(&mut self.requests) {

@@ -19,6 +19,7 @@ use crate::storage::zones::ZoneRow;
 use crate::tenancy::ZoneStatus;
 
 use super::super::audit::{self, Resource};
+use super::super::entity_tag::Expected;
 use super::super::zones::zone_resource;
 use super::super::{Error, Refusal, Result};
 use super::ZoneWrite;
@@ -114,6 +115,8 @@ pub struct Deciding<'a> {
     pub now: OffsetDateTime,
     /// Whether PowerDNS answers an ALIAS; asked only where one comes.
     pub expands_alias: bool,
+    /// Of the zone as it was read; void once a request of the batch has changed something.
+    pub version: Option<String>,
 }
 
 impl Deciding<'_> {
@@ -123,6 +126,11 @@ impl Deciding<'_> {
             Ok(compiled) => compiled,
             Err(error) => return Decision::Answered(Err(error)),
         };
+        if let Some(expected) = &write.request.expected
+            && !self.is_as_expected(expected, &compiled)
+        {
+            return Decision::Answered(Err(Error::PreconditionFailed("The record")));
+        }
         let context = EditContext {
             default_ttl: self.row.default_ttl,
             signed: self.row.dnssec_enabled,
@@ -149,7 +157,17 @@ impl Deciding<'_> {
             let refused = self.refusals(write, refused, outside, &operations);
             return Decision::Answered(Ok(WriteOutcome { operations, refused, change: None }));
         }
+        self.version = None;
         Decision::Accepted(Box::new(self.accept(write, done, (refused, outside), changes)))
+    }
+
+    /// Whether the client last saw what it is about to change: the whole zone, or each RRset that it names.
+    fn is_as_expected(&self, expected: &Expected, operations: &[Operation]) -> bool {
+        let is_same = |operation: &Operation| {
+            let key = operation.rrset_key();
+            expected.is_rrset(&key, self.content.get(&key))
+        };
+        self.version.as_ref().is_some_and(|version| expected.is_zone(version)) || operations.iter().all(is_same)
     }
 
     fn accept(

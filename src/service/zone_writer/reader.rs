@@ -12,6 +12,7 @@ use crate::storage::zones::ZoneRow;
 use crate::storage::{intents, within, zones};
 use crate::tenancy::ZoneStatus;
 
+use super::super::entity_tag::EntityTag;
 use super::super::{Error, Result};
 use super::ZoneWriter;
 use super::change::is_unmoved;
@@ -48,15 +49,11 @@ impl ZoneView {
     /// ([`ZoneView::part`]). None where nobody can tell,
     /// since a withdrawn zone's serial does not move.
     pub fn version(&self) -> Option<String> {
-        let ZoneRow { id, status, revision, last_change, .. } = &self.row;
-        match status {
-            ZoneStatus::Active | ZoneStatus::PendingValidation => {
-                let change = last_change.map_or_else(String::new, |change| change.to_string());
-                let serial = self.serial.unwrap_or_default();
-                Some(format!("{id} {} {revision} {change} {serial}", status.as_str()))
-            }
-            ZoneStatus::Inactive | ZoneStatus::Deleted => None,
-        }
+        version(&self.row, self.serial)
+    }
+
+    pub fn tag(&self, key: &RrsetKey) -> Option<EntityTag> {
+        self.content.get(key).map(|rrset| EntityTag::of_rrset(key, rrset))
     }
 
     /// What tells this view from one of the whole zone.
@@ -77,6 +74,19 @@ impl ZoneView {
         let (id, row) = self.ids.id_of(&reference.digest());
         let (created_at, updated_at) = times(row, &self.row);
         RecordView { id, reference, ttl, disabled, created_at, updated_at }
+    }
+}
+
+/// [`ZoneView::version`] of a zone with this row and serial.
+pub(super) fn version(row: &ZoneRow, serial: Option<u32>) -> Option<String> {
+    let ZoneRow { id, status, revision, last_change, .. } = row;
+    match status {
+        ZoneStatus::Active | ZoneStatus::PendingValidation => {
+            let change = last_change.map_or_else(String::new, |change| change.to_string());
+            let serial = serial.unwrap_or_default();
+            Some(format!("{id} {} {revision} {change} {serial}", status.as_str()))
+        }
+        ZoneStatus::Inactive | ZoneStatus::Deleted => None,
     }
 }
 

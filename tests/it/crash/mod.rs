@@ -51,7 +51,7 @@ fn number(variable: &str, usual: u64) -> u64 {
 
 /// Lets time pass for the changes under way: their deadlines are over now, also for writers that live. Deadlines only
 /// decide when help comes; nothing may break when it comes at the wrong time.
-async fn hurry(world: &World) -> u64 {
+pub async fn hurry(world: &World) -> u64 {
     let sql = "UPDATE zone_intents SET deadline = NOW(6) - INTERVAL 1 SECOND";
     sqlx::query(sql).execute(&world.db).await.map_or(0, |done| done.rows_affected())
 }
