@@ -39,7 +39,10 @@ pub enum Stop {
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         match error {
-            Error::Upstream(_) | Error::Unavailable { .. } | Error::OutcomeUnknown(_) => Self::Retry(error.to_string()),
+            Error::Upstream(_)
+            | Error::Unavailable { .. }
+            | Error::OutcomeUnknown(_)
+            | Error::IdempotencyInProgress => Self::Retry(error.to_string()),
             Error::Internal(message) => {
                 tracing::error!(%message, "internal error in a job");
                 Self::Retry("internal error".into())
@@ -49,6 +52,8 @@ impl From<Error> for Stop {
             | Error::Unauthenticated(_)
             | Error::Forbidden { .. }
             | Error::OutOfScope { .. }
+            | Error::IdempotencyKeyReused
+            | Error::PreconditionFailed(_)
             | Error::NotFound(_)
             | Error::Conflict { .. }
             | Error::OutOfScope { .. }

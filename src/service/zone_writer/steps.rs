@@ -67,6 +67,7 @@ enum StoredError {
     Conflict { message: String, field: Option<String>, code: String, conflicts: Vec<RecordId> },
     NotFound { what: String },
     Forbidden { message: String, code: String },
+    OutOfScope { message: String, field: String },
     Other { message: String },
 }
 
@@ -83,6 +84,7 @@ impl From<Refusal> for StoredRefusal {
             }
             Error::NotFound(what) => StoredError::NotFound { what: what.to_owned() },
             Error::Forbidden { message, code } => StoredError::Forbidden { message, code: code.to_owned() },
+            Error::OutOfScope { message, field } => StoredError::OutOfScope { message, field: field.to_owned() },
             // a decision about a record gives none of these
             other => StoredError::Other { message: other.to_string() },
         };
@@ -102,6 +104,7 @@ impl From<StoredRefusal> for Refusal {
             }
             StoredError::NotFound { what } => Error::NotFound(known(&what)),
             StoredError::Forbidden { message, code } => Error::Forbidden { message, code: known(&code) },
+            StoredError::OutOfScope { message, field } => Error::OutOfScope { message, field: known(&field) },
             StoredError::Other { message } => Error::Invalid { message, field: None, code: "invalid" },
         };
         Self { index, error }
