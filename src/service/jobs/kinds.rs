@@ -56,7 +56,6 @@ impl From<Error> for Stop {
             | Error::PreconditionFailed(_)
             | Error::NotFound(_)
             | Error::Conflict { .. }
-            | Error::OutOfScope { .. }
             | Error::Several { .. } => Self::Fail(error.to_string()),
         }
     }
