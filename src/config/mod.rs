@@ -12,6 +12,9 @@ use secrecy::SecretString;
 use reader::Reader;
 pub use reader::{ConfigProblem, ConfigProblems};
 
+/// The highest rate limit: beyond it the time between two requests is no longer told apart.
+const RATE_MAX: u32 = 10_000_000;
+
 /// What the operator decided.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -34,6 +37,7 @@ pub struct Config {
     /// `CORS_ORIGINS`: origins of browsers that may call the API.
     pub cors_origins: Vec<String>,
     pub log: LogConfig,
+    pub rate_limits: RateLimitConfig,
     /// `WORKER_MAX_JOBS`, default 10; `ARQ_MAX_JOBS` is taken too.
     pub worker_max_jobs: u32,
 }
@@ -119,6 +123,17 @@ pub struct LogConfig {
     pub json: bool,
 }
 
+/// Requests a minute, with as many at once.
+#[derive(Clone, Copy, Debug)]
+pub struct RateLimitConfig {
+    /// `RATE_LIMIT_PER_MINUTE`, default 6,000: for each key or user. A key's own limit only lowers it.
+    pub per_minute: u32,
+    /// `RATE_LIMIT_TENANT_PER_MINUTE`, default 60,000: for each tenant whose settings do not say otherwise.
+    pub tenant_per_minute: u32,
+    /// `RATE_LIMIT_ANONYMOUS_PER_MINUTE`, default 300: for each address from which nobody known calls.
+    pub anonymous_per_minute: u32,
+}
+
 impl Config {
     /// Reads the process's environment.
     pub fn from_env() -> Result<Self, ConfigProblems> {
@@ -180,6 +195,11 @@ impl Config {
             log: LogConfig {
                 level: r.text("LOG_LEVEL", "info").to_ascii_lowercase(),
                 json: r.choice("LOG_FORMAT", &[("text", false), ("json", true)], false),
+            },
+            rate_limits: RateLimitConfig {
+                per_minute: r.bounded("RATE_LIMIT_PER_MINUTE", 6_000, 1, RATE_MAX),
+                tenant_per_minute: r.bounded("RATE_LIMIT_TENANT_PER_MINUTE", 60_000, 1, RATE_MAX),
+                anonymous_per_minute: r.bounded("RATE_LIMIT_ANONYMOUS_PER_MINUTE", 300, 1, RATE_MAX),
             },
             worker_max_jobs,
         };

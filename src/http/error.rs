@@ -97,6 +97,13 @@ impl ApiError {
         Failure::text(status, code, message).into()
     }
 
+    /// One request too many; the next may come in so many seconds.
+    pub fn rate_limited(retry_after: u32) -> Self {
+        let message = format!("Too many requests; try again in {retry_after} s");
+        let failure = Failure::text(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message);
+        Failure { retry_after: Some(retry_after), ..failure }.into()
+    }
+
     /// Several parts of a request are wrong; `record` has each as it was sent.
     pub fn several(message: String, errors: Vec<Refusal>, record: impl Fn(usize) -> Option<Value>) -> Self {
         let errors = errors.into_iter().map(|refusal| part_error(refusal, &record)).collect();

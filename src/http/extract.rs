@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,8 +16,7 @@ use crate::config::Config;
 use crate::service::{Context, Error, RequestInfo, SchemaProblem, Services};
 
 use super::error::ApiError;
-use super::etag;
-use super::request_id;
+use super::{etag, rate_limit, request_id};
 
 /// The longest user agent that is kept.
 const USER_AGENT_MAX: usize = 512;
@@ -109,7 +108,7 @@ impl FromRequestParts<Arc<Services>> for Authenticated {
         let api_key = single_header(&parts.headers, "x-api-key")?;
         let authorization = single_header(&parts.headers, header::AUTHORIZATION.as_str())?;
         let tenant = single_header(&parts.headers, "x-tenant-id")?;
-        let caller = match (api_key, authorization) {
+        let known = match (api_key, authorization) {
             (Some(_), Some(_)) => {
                 let message = "Send either X-API-Key or Authorization, not both";
                 return Err(ApiError::new(StatusCode::BAD_REQUEST, "two_credentials", message));
@@ -128,7 +127,8 @@ impl FromRequestParts<Arc<Services>> for Authenticated {
                 services.identity.caller_by_token(token, tenant).await?
             }
         };
-        Ok(Self(Context { caller, request }))
+        rate_limit::count(services, &known).await?;
+        Ok(Self(Context { caller: known.caller, request }))
     }
 }
 
@@ -171,7 +171,7 @@ fn request_info(parts: &Parts, config: &Config) -> Result<RequestInfo, ApiError>
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     Ok(RequestInfo {
         request_id: request_id::current(),
-        ip_address: client_address(parts, config),
+        ip_address: client_address(&parts.headers, &parts.extensions, config),
         user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_MAX).collect()),
         run: None,
         expected: etag::expected(&parts.headers)?,
@@ -179,15 +179,14 @@ fn request_info(parts: &Parts, config: &Config) -> Result<RequestInfo, ApiError>
 }
 
 /// The peer, or, behind trusted proxies, the first untrusted address of `X-Forwarded-For` from the right.
-fn client_address(parts: &Parts, config: &Config) -> Option<IpAddr> {
-    let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+pub fn client_address(headers: &HeaderMap, extensions: &Extensions, config: &Config) -> Option<IpAddr> {
+    let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
     let trusted = |address: &IpAddr| config.trusted_proxies.iter().any(|network| network.contains(address));
     let mut address = peer.ip().to_canonical();
     if !trusted(&address) {
         return Some(address);
     }
-    let forwarded: Vec<&str> = parts
-        .headers
+    let forwarded: Vec<&str> = headers
         .get_all("x-forwarded-for")
         .iter()
         .filter_map(|value| value.to_str().ok())

@@ -15,6 +15,7 @@ mod login;
 mod openapi;
 mod paging;
 mod paths;
+mod rate_limit;
 mod records;
 mod request_id;
 mod routes;
@@ -50,6 +51,7 @@ pub fn router(services: Arc<Services>) -> Router {
                 .layer(from_fn(request_id::middleware))
                 .layer(CatchPanicLayer::custom(error::panic_response))
                 .layer(cors(&services.config.cors_origins))
+                .layer(from_fn_with_state(services.clone(), rate_limit::middleware))
                 .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
         )
         .with_state(services);
@@ -76,7 +78,12 @@ fn cors(origins: &[String]) -> CorsLayer {
             HeaderName::from_static("x-tenant-id"),
             request_id::HEADER,
         ])
-        .expose_headers([request_id::HEADER, header::RETRY_AFTER, header::ETAG, idempotency::REPLAYED])
+        .expose_headers(
+            [request_id::HEADER, header::RETRY_AFTER, header::ETAG, idempotency::REPLAYED]
+                .into_iter()
+                .chain(rate_limit::HEADERS)
+                .collect::<Vec<_>>(),
+        )
 }
 
 async fn not_found(uri: Uri) -> error::ApiError {

@@ -34,7 +34,7 @@ const ERRORS: &[(&str, &str)] = &[
 ];
 
 /// Paths that take no credentials.
-const OPEN_PATHS: &[&str] = &[
+pub(super) const OPEN_PATHS: &[&str] = &[
     "/health/live",
     "/health/ready",
     "/api/v1/auth/config",

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod jobs;
 pub mod login;
 mod page;
+pub mod rate_limits;
 pub mod readiness;
 pub mod records;
 mod services;

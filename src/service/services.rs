@@ -10,6 +10,7 @@ use crate::scaikey::{ScaiKey, ScaiKeyError};
 use crate::storage::{Db, StorageError};
 
 use super::identity::Identity;
+use super::rate_limits::RateLimits;
 use super::readiness::Readiness;
 use super::zone_names::ZoneNames;
 use super::zone_writer::ZoneWriter;
@@ -23,6 +24,7 @@ pub struct Services {
     pub resolve: Resolve,
     pub scaikey: ScaiKey,
     pub identity: Identity,
+    pub rate_limits: RateLimits,
     pub writer: ZoneWriter,
     pub zone_names: ZoneNames,
     pub readiness: Readiness,
@@ -53,6 +55,7 @@ impl Services {
         });
         let scaikey = ScaiKey::new(&config.scaikey, clock.clone())?;
         let identity = Identity::new(&config, clock.clone(), db.clone(), scaikey.clone());
+        let rate_limits = RateLimits::new(&config, clock.clone())?;
         let writer = ZoneWriter::new(
             db.clone(),
             pdns.clone(),
@@ -62,6 +65,6 @@ impl Services {
         );
         let readiness = Readiness::new(&config, db.clone(), pdns.clone(), scaikey.clone())?;
         let zone_names = ZoneNames::default();
-        Ok(Self { config, clock, db, pdns, resolve, scaikey, identity, writer, zone_names, readiness })
+        Ok(Self { config, clock, db, pdns, resolve, scaikey, identity, rate_limits, writer, zone_names, readiness })
     }
 }

@@ -25,6 +25,7 @@ mod operations;
 mod policy;
 mod preconditions;
 mod races;
+mod rate_limits;
 mod records;
 mod revocations;
 mod smoke;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         ("policy", policy::tests()),
         ("preconditions", preconditions::tests()),
         ("races", races::tests()),
+        ("rate_limits", rate_limits::tests()),
         ("records", records::tests()),
         ("revocations", revocations::tests()),
         ("smoke", smoke::tests()),

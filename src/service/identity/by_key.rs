@@ -8,18 +8,21 @@ use time::OffsetDateTime;
 use crate::authz::{Actor, Caller, PermissionSet};
 use crate::storage::api_keys::{self, ApiKeyRow, PresentedKey, SecretHash};
 use crate::storage::directory::HolderKind;
+use crate::tenancy::Quotas;
 
 use super::super::{Error, Result};
 use super::rights::{admin_role, check_standing, check_tenant, key_assignments_in, reaches};
-use super::{Inner, secret};
+use super::{Inner, Known, secret};
 
-pub(super) async fn caller(identity: &Inner, secret: &str, from: Option<IpAddr>) -> Result<Caller> {
+pub(super) async fn caller(identity: &Inner, secret: &str, from: Option<IpAddr>) -> Result<Known> {
     let presented = find(identity, secret, from).await?.ok_or_else(|| refused("API key is invalid"))?;
     let now = identity.clock.now();
     check(&presented, from, now)?;
     let caller = caller_of(&presented)?;
     identity.uses.count(&caller, from, now);
-    Ok(caller)
+    let PresentedKey { key, tenant, owner: _ } = presented.as_ref();
+    let requests_per_minute = Quotas::read(&tenant.settings).requests_per_minute;
+    Ok(Known { caller, rate_limit: key.rate_limit, requests_per_minute })
 }
 
 /// Remembered or looked up. The rows are judged anew at each request: expiry and address are of the moment.

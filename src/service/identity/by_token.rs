@@ -10,14 +10,14 @@ use crate::ids::{TenantId, UserId};
 use crate::scaikey::{AccessToken, Issuer};
 use crate::storage::directory::{self, Holder, HolderKind, Reference, TenantRow, UserRow};
 use crate::storage::{self, StorageError, revocations};
-use crate::tenancy::{AdminRole, Standing};
+use crate::tenancy::{AdminRole, Quotas, Standing};
 
 use super::super::audit::{Resource, entry};
 use super::super::{ActorRecord, Error, RequestInfo, Result};
 use super::rights::{assignments_in, check_standing, check_tenant, reaches};
-use super::{Inner, logout};
+use super::{Inner, Known, logout};
 
-pub(super) async fn caller(identity: &Inner, presented: &str, tenant: Option<&str>) -> Result<Caller> {
+pub(super) async fn caller(identity: &Inner, presented: &str, tenant: Option<&str>) -> Result<Known> {
     let token = identity.scaikey.verify(presented).await?;
     logout::check(identity, presented).await?;
     let is_known = identity.users.knows(&token.subject);
@@ -31,7 +31,7 @@ pub(super) async fn caller(identity: &Inner, presented: &str, tenant: Option<&st
 }
 
 /// Who the token's user is here. `anew`: as the database says, whatever is remembered.
-async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew: bool) -> Result<Caller> {
+async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew: bool) -> Result<Known> {
     let holder = match find_user(identity, &token.subject, anew).await? {
         Some(holder) => holder,
         None => first_login(identity, token).await?,
@@ -42,13 +42,15 @@ async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew
     let acted = acted_in(identity, &holder.home, role, token, tenant).await?;
     check_tenant(&acted)?;
     let UserRow { id, scaikey_id, email, name, .. } = user;
-    Ok(Caller {
+    let caller = Caller {
         actor: Actor::User { id, scaikey_id, email, name },
         tenant: acted.id,
         assignments: assignments_in(&holder, role, &acted),
         scopes: None,
         decisions: Default::default(),
-    })
+    };
+    let requests_per_minute = Quotas::read(&acted.settings).requests_per_minute;
+    Ok(Known { caller, rate_limit: None, requests_per_minute })
 }
 
 /// Makes a row for a user that the mirror does not know, in a tenant that it knows and that may act. What a later

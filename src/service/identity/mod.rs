@@ -36,6 +36,16 @@ use watch::Watch;
 
 pub use profile::{HeldRole, KeyProfile, Profile, TokenProfile};
 
+/// A caller, and how much it may call.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub caller: Caller,
+    /// The key's own limit, requests a minute.
+    pub rate_limit: Option<u32>,
+    /// Of the tenant acted in, where its settings say.
+    pub requests_per_minute: Option<u32>,
+}
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Identity(Arc<Inner>);
@@ -75,18 +85,18 @@ impl Identity {
     }
 
     /// The caller that presents this key from this address.
-    pub async fn caller_by_api_key(&self, secret: &str, from: Option<IpAddr>) -> Result<Caller> {
+    pub async fn caller_by_api_key(&self, secret: &str, from: Option<IpAddr>) -> Result<Known> {
         by_key::caller(&self.0, secret, from).await
     }
 
     /// The caller that presents this access token, acting in `tenant` (the header `X-Tenant-ID`) if given.
-    pub async fn caller_by_token(&self, token: &str, tenant: Option<&str>) -> Result<Caller> {
+    pub async fn caller_by_token(&self, token: &str, tenant: Option<&str>) -> Result<Known> {
         by_token::caller(&self.0, token, tenant).await
     }
 
     /// What a call with this token would be let in as.
     pub async fn token_profile(&self, token: &str) -> Result<TokenProfile> {
-        let caller = by_token::caller(&self.0, token, None).await?;
+        let caller = by_token::caller(&self.0, token, None).await?.caller;
         let token = self.0.scaikey.verify(token).await?;
         Ok(TokenProfile { profile: profile::profile(&caller)?, scopes: token.scopes, expires_at: token.expires_at })
     }

@@ -87,8 +87,8 @@ impl World {
             Err(error) => Err(error.to_string()),
         };
         [
-            roles(self.replica.caller_by_api_key(&self.secret, address()).await),
-            roles(self.replica.caller_by_token(&self.token(), None).await),
+            roles(self.replica.caller_by_api_key(&self.secret, address()).await.map(|known| known.caller)),
+            roles(self.replica.caller_by_token(&self.token(), None).await.map(|known| known.caller)),
         ]
     }
 
@@ -361,14 +361,14 @@ async fn a_token_with_news_is_heard_at_once_and_the_other_replica_hears_of_it() 
         world.scaikey.token(claims)
     };
     let is_admin = async |identity: &Identity, token: &str| {
-        identity.caller_by_token(token, None).await.expect("accepted").is_tenant_admin()
+        identity.caller_by_token(token, None).await.expect("accepted").caller.is_tenant_admin()
     };
     world.until_remembered().await;
     assert!(is_admin(&world.replica, &token(1, "tenant_admin")).await, "a remembered user is asked about");
     assert!(is_admin(&world.replica, &token(0, "user")).await, "an older statement is none");
     let key_is_admin = async || {
         let caller = world.replica.caller_by_api_key(&world.secret, address()).await;
-        caller.expect("accepted").is_tenant_admin()
+        caller.expect("accepted").caller.is_tenant_admin()
     };
     assert!(key_is_admin().await);
     world.until_remembered().await;
@@ -389,11 +389,11 @@ async fn a_remembered_caller_is_known_without_the_database() {
     let world = World::start().await;
     world.until_remembered().await;
     world.replica_db.close().await;
-    let caller = world.replica.caller_by_api_key(&world.secret, address()).await.expect("by key");
+    let caller = world.replica.caller_by_api_key(&world.secret, address()).await.expect("by key").caller;
     let context = Context { caller, request: RequestInfo::none() };
     let profile = world.replica.profile(&context).expect("a profile");
     assert_eq!((profile.id.as_str(), profile.name.as_str()), ("usr_1", "Ada"));
-    let caller = world.replica.caller_by_token(&world.token(), None).await.expect("by token");
+    let caller = world.replica.caller_by_token(&world.token(), None).await.expect("by token").caller;
     assert!(matches!(caller.actor, Actor::User { .. }));
     let foreign = NewSecret::random().secret;
     let unknown = world.replica.caller_by_api_key(foreign.expose_secret(), address()).await;
