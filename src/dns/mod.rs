@@ -20,12 +20,12 @@ mod zone_name;
 
 pub use edit::{
     CONFLICT_MESSAGE, EditContext, GroupOutcome, Operation, OperationError, OperationOutcome, PartialOutcome,
-    RecordState, Refused, TTL_MAX,
+    RecordState, Refused, RrsetEdit, RrsetHow, RrsetValue, TTL_MAX,
 };
 pub use error::{FieldError, Warning};
 pub use owner_name::OwnerName;
 pub use rdata::{CONTENT_CANONICAL_MAX, CONTENT_INPUT_MAX, Soa, canonical, canonical_from_server, for_server};
 pub use record_type::{RecordType, TypeInfo, catalogue};
-pub use rrset::{Record, RecordRef, Rrset, RrsetChange, RrsetKey};
+pub use rrset::{Record, RecordRef, Rrset, RrsetChange, RrsetKey, is_same_rrset};
 pub use zone_content::ZoneContent;
 pub use zone_name::{NameError, ZoneName};

@@ -110,7 +110,7 @@ impl RecordType {
     }
 
     /// Whether the platform keeps records of this type itself and nobody edits them.
-    pub(super) fn is_managed(&self, zone_is_signed: bool) -> bool {
+    pub fn is_managed(&self, zone_is_signed: bool) -> bool {
         match self.as_str() {
             "DNSKEY" | "RRSIG" | "NSEC" | "NSEC3" | "NSEC3PARAM" => true,
             "CDS" | "CDNSKEY" => zone_is_signed,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::owner_name::OwnerName;
+use super::rdata::Soa;
 use super::record_type::RecordType;
 
 /// Octets of a record's digest.
@@ -119,6 +120,20 @@ pub struct RrsetChange {
     pub before: Option<Rrset>,
     /// What stands there now, if anything.
     pub after: Option<Rrset>,
+}
+
+/// Whether two states of an RRset are the same to people: an SOA's serial moves with every change.
+pub fn is_same_rrset(key: &RrsetKey, one: Option<&Rrset>, other: Option<&Rrset>) -> bool {
+    if key.record_type != RecordType::Soa {
+        return one == other;
+    }
+    let without_serial = |rrset: Option<&Rrset>| {
+        let Rrset { ttl, records } = rrset?;
+        let record = records.first()?;
+        let soa = Soa::parse(&record.content).ok()?;
+        Some((*ttl, record.disabled, Soa { serial: 0, ..soa }))
+    };
+    without_serial(one) == without_serial(other)
 }
 
 #[cfg(test)]

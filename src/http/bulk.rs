@@ -1,4 +1,4 @@
-//! `/domains/{id}/records/bulk`: many records in one call.
+//! `/domains/{id}/records/bulk` and `bulk-delete`: many records in one call.
 
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::ids::ZoneId;
-use crate::service::bulk::{self, Created, NewRecords};
+use crate::ids::{RecordId, ZoneId};
+use crate::service::bulk::{self, Bulk, BulkDone};
+use crate::service::records::NewRecord;
 use crate::service::{Error, Refusal, SchemaProblem, Services};
 
 use super::error::{ApiError, ErrorDetail};
@@ -54,6 +55,42 @@ pub struct BulkError {
     pub detail: ErrorDetail,
 }
 
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BulkDelete {
+    /// 1 to 500 of them.
+    #[schema(min_items = 1, max_items = 500)]
+    pub record_ids: Vec<String>,
+    /// `true`: deletes those that can be deleted. Otherwise all go, or none.
+    #[serde(default)]
+    pub continue_on_error: bool,
+}
+
+/// What was deleted, and what was not.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BulkDeleted {
+    /// As they were.
+    pub deleted: Vec<RecordItem>,
+    /// Empty, but for `continue_on_error`.
+    pub errors: Vec<BulkDeleteError>,
+    pub total_deleted: usize,
+    pub total_errors: usize,
+    /// `false`: only asked (`dry_run`), nothing was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<bool>,
+}
+
+/// A record that was not deleted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BulkDeleteError {
+    /// Its place among `record_ids`, from 0.
+    pub index: usize,
+    /// As it was sent.
+    pub record_id: String,
+    /// As the `detail` of a failure to delete it alone.
+    pub detail: ErrorDetail,
+}
+
 /// Adds up to 500 records in one change: all or none, or, with `continue_on_error`, those that can be added.
 #[utoipa::path(post, path = "/api/v1/domains/{id}/records/bulk", tag = "records", operation_id = "bulk_create",
     params(("id" = String, Path), DryRun), request_body = BulkCreate, responses((status = 200, body = BulkCreated)))]
@@ -75,15 +112,39 @@ pub async fn create(
     }
 }
 
-/// A record that does not have the documented form fails the call, or, with `continue_on_error`, itself.
-fn wanted(sent: &[Value], continue_on_error: bool, dry_run: bool) -> Result<NewRecords, ApiError> {
-    if sent.len() > RECORDS_MAX {
+/// Deletes up to 500 records in one change: all or none, or, with `continue_on_error`, those that can be deleted.
+#[utoipa::path(post, path = "/api/v1/domains/{id}/records/bulk-delete", tag = "records", operation_id = "bulk_delete",
+    params(("id" = String, Path), DryRun), request_body = BulkDelete, responses((status = 200, body = BulkDeleted)))]
+pub async fn delete(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+    ApiQuery(query): ApiQuery<DryRun>,
+    ApiJson(body): ApiJson<BulkDelete>,
+) -> Result<Json<BulkDeleted>, ApiError> {
+    let BulkDelete { record_ids, continue_on_error } = body;
+    check_number(record_ids.len(), "record_ids")?;
+    // what is no id of a record is the id of none
+    let parts = record_ids.iter().map(|id| id.parse::<RecordId>().map_err(|_| Error::NotFound("Record"))).collect();
+    let wanted = Bulk { parts, continue_on_error, dry_run: query.wanted() };
+    let done = bulk::delete(&services, &context, id, wanted).await?;
+    Ok(Json(answer_deleted(done, &record_ids, query.wanted())))
+}
+
+fn check_number(number: usize, field: &str) -> Result<(), ApiError> {
+    if number > RECORDS_MAX {
         let message = format!("At most {RECORDS_MAX} records go into one call");
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_records", message));
     }
-    if sent.is_empty() {
-        return Err(Error::schema(&["body", "records"], "must have at least one record").into());
+    if number == 0 {
+        return Err(Error::schema(&["body", field], "must have at least one record").into());
     }
+    Ok(())
+}
+
+/// A record that does not have the documented form fails the call, or, with `continue_on_error`, itself.
+fn wanted(sent: &[Value], continue_on_error: bool, dry_run: bool) -> Result<Bulk<NewRecord>, ApiError> {
+    check_number(sent.len(), "records")?;
     let read: Vec<Result<CreateRecord, SchemaProblem>> =
         sent.iter().enumerate().map(|(index, record)| parse_part(record, &format!("records[{index}]"))).collect();
     let problems: Vec<SchemaProblem> = read.iter().filter_map(|record| record.as_ref().err().cloned()).collect();
@@ -94,11 +155,11 @@ fn wanted(sent: &[Value], continue_on_error: bool, dry_run: bool) -> Result<NewR
         Ok(record) => Ok(record.into()),
         Err(problem) => Err(Error::Schema(vec![problem])),
     });
-    Ok(NewRecords { records: records.collect(), continue_on_error, dry_run })
+    Ok(Bulk { parts: records.collect(), continue_on_error, dry_run })
 }
 
-fn answer(created: Created, sent: &[Value], dry_run: bool) -> BulkCreated {
-    let Created { zone, records, refused } = created;
+fn answer(done: BulkDone, sent: &[Value], dry_run: bool) -> BulkCreated {
+    let BulkDone { zone, records, refused } = done;
     let created: Vec<RecordItem> =
         records.into_iter().map(|(view, warnings)| item(&zone, view, warnings, None)).collect();
     let errors: Vec<BulkError> = refused
@@ -113,6 +174,27 @@ fn answer(created: Created, sent: &[Value], dry_run: bool) -> BulkCreated {
         total_created: created.len(),
         total_errors: errors.len(),
         created,
+        errors,
+        applied: dry_run.then_some(false),
+    }
+}
+
+fn answer_deleted(done: BulkDone, sent: &[String], dry_run: bool) -> BulkDeleted {
+    let BulkDone { zone, records, refused } = done;
+    let deleted: Vec<RecordItem> =
+        records.into_iter().map(|(view, warnings)| item(&zone, view, warnings, None)).collect();
+    let errors: Vec<BulkDeleteError> = refused
+        .into_iter()
+        .map(|Refusal { index, error }| BulkDeleteError {
+            index,
+            record_id: sent.get(index).cloned().unwrap_or_default(),
+            detail: error.into(),
+        })
+        .collect();
+    BulkDeleted {
+        total_deleted: deleted.len(),
+        total_errors: errors.len(),
+        deleted,
         errors,
         applied: dry_run.then_some(false),
     }

@@ -12,11 +12,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::dns::{FieldError, RrsetKey, Warning};
 use crate::ids::{RecordId, ZoneId};
-use crate::service::Services;
 use crate::service::entity_tag::EntityTag;
 use crate::service::records::{self, Checked, Found, NewRecord, RecordFilter, Written};
 use crate::service::zone_names::NamedZone;
-use crate::service::zone_writer::RecordView;
+use crate::service::zone_writer::{RecordView, ZoneView};
+use crate::service::{Error, PageRequest, Services};
 
 use super::error::ApiError;
 use super::etag;
@@ -183,9 +183,7 @@ pub async fn list(
     RawQuery(asked): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let page = page_request(query.page, query.page_size)?;
-    let after: Option<RecordPlace> = decode_cursor(query.cursor.as_deref())?;
-    let paged = query.page.is_some() || query.page_size.is_some() || after.is_some();
+    let window = Window::new(query.page, query.page_size, query.cursor.as_deref())?;
     let include_system = query.include_system.unwrap_or(false);
     let filter = RecordFilter::new(query.record_type.as_deref(), query.name.as_deref(), include_system)?;
     let view = records::open(&services, &context, id).await?;
@@ -194,26 +192,7 @@ pub async fn list(
     if let Some(tag) = tag.as_ref().filter(|tag| etag::is_had(tag, &headers)) {
         return Ok(etag::not_modified(tag));
     }
-    let found = records::listed(&view, &filter);
-    let total = found.len() as u64;
-    let (skip, take) = match (&after, paged) {
-        (Some(after), _) => (found.partition_point(|view| after.is_not_before(view)), page.page_size as usize),
-        (None, true) => (usize::try_from(page.offset()).unwrap_or(usize::MAX), page.page_size as usize),
-        (None, false) => (0, usize::MAX),
-    };
-    let end = skip.saturating_add(take);
-    let last = found.get(end.wrapping_sub(1)).filter(|_| end < found.len()).map(RecordPlace::of);
-    let zone = NamedZone::from(&view.row);
-    let list = Json(RecordList {
-        data: found.into_iter().skip(skip).take(take).map(|view| item(&zone, view, Vec::new(), None)).collect(),
-        next_cursor: last.map(|last| encode_cursor(&last)),
-        total,
-        domain_id: zone.id.to_string(),
-        domain_name: zone.name.as_str().to_owned(),
-        page: paged.then_some(page.page),
-        page_size: paged.then_some(page.page_size),
-        total_pages: paged.then(|| total.div_ceil(u64::from(page.page_size))),
-    });
+    let list = Json(window.of(&view, records::listed(&view, &filter)));
     Ok(match tag {
         Some(tag) => ([etag::tag_header(&tag)], list).into_response(),
         None => list.into_response(),
@@ -310,6 +289,45 @@ pub async fn check(
     }))
 }
 
+/// The part of a list that is asked for: all of it, where nobody asks for a page.
+pub struct Window {
+    page: PageRequest,
+    after: Option<RecordPlace>,
+    paged: bool,
+}
+
+impl Window {
+    pub fn new(page: Option<u32>, page_size: Option<u32>, cursor: Option<&str>) -> Result<Self, Error> {
+        let after = decode_cursor(cursor)?;
+        let paged = page.is_some() || page_size.is_some() || after.is_some();
+        Ok(Self { page: page_request(page, page_size)?, after, paged })
+    }
+
+    /// That part of what was found.
+    pub fn of(&self, view: &ZoneView, found: Vec<RecordView>) -> RecordList {
+        let Self { page, after, paged } = self;
+        let total = found.len() as u64;
+        let (skip, take) = match (after, paged) {
+            (Some(after), _) => (found.partition_point(|view| after.is_not_before(view)), page.page_size as usize),
+            (None, true) => (usize::try_from(page.offset()).unwrap_or(usize::MAX), page.page_size as usize),
+            (None, false) => (0, usize::MAX),
+        };
+        let end = skip.saturating_add(take);
+        let last = found.get(end.wrapping_sub(1)).filter(|_| end < found.len()).map(RecordPlace::of);
+        let zone = NamedZone::from(&view.row);
+        RecordList {
+            data: found.into_iter().skip(skip).take(take).map(|view| item(&zone, view, Vec::new(), None)).collect(),
+            next_cursor: last.map(|last| encode_cursor(&last)),
+            total,
+            domain_id: zone.id.to_string(),
+            domain_name: zone.name.as_str().to_owned(),
+            page: paged.then_some(page.page),
+            page_size: paged.then_some(page.page_size),
+            total_pages: paged.then(|| total.div_ceil(u64::from(page.page_size))),
+        }
+    }
+}
+
 /// Where a record stands in the order of the list.
 #[derive(Serialize, Deserialize)]
 struct RecordPlace {
@@ -369,7 +387,7 @@ fn canonical(zone: &NamedZone, view: RecordView) -> CanonicalRecord {
     }
 }
 
-fn warning(warning: Warning) -> WarningItem {
+pub fn warning(warning: Warning) -> WarningItem {
     let Warning { field, message } = warning;
     WarningItem { field, message }
 }

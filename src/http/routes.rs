@@ -7,7 +7,9 @@ use utoipa_axum::routes;
 
 use crate::service::Services;
 
-use super::{api_keys, audit_logs, auth, bulk, domains, health, jobs, login, records, validation};
+use super::{
+    api_keys, audit_logs, auth, bulk, domains, health, history, jobs, login, record_search, records, rrsets, validation,
+};
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
@@ -21,7 +23,15 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(validation::check))
         .routes(routes!(records::list, records::create))
         .routes(routes!(records::check))
+        .routes(routes!(record_search::search))
         .routes(routes!(bulk::create))
+        .routes(routes!(bulk::delete))
+        .routes(routes!(rrsets::put, rrsets::patch))
+        .routes(routes!(history::list))
+        .routes(routes!(history::diff))
+        .routes(routes!(history::get))
+        .routes(routes!(history::revert))
+        .routes(routes!(history::restore))
         .routes(routes!(records::get, records::update, records::delete))
         .routes(routes!(login::config))
         .routes(routes!(login::token))

@@ -1,41 +1,66 @@
 //! Many records of one zone in one call: one change, however many they are.
 
-use crate::authz::Permission;
+use crate::authz::{Permission, ZoneAccess};
 use crate::dns::Warning;
-use crate::ids::ZoneId;
+use crate::ids::{RecordId, ZoneId};
 
 use super::context::ActorRecord;
 use super::records::{NewRecord, addition};
 use super::zone_names::NamedZone;
-use super::zone_writer::{Grouping, RecordView, WriteOutcome, ZoneWrite};
+use super::zone_writer::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome, ZoneWrite};
 use super::zones::locate;
 use super::{Context, Error, Refusal, Result, Services};
 
-/// Records to be made together.
+/// What is to be done together. One that could not even be read stands here as what is wrong with it.
 #[derive(Debug)]
-pub struct NewRecords {
-    /// One that could not even be read stands here as what is wrong with it.
-    pub records: Vec<Result<NewRecord>>,
-    /// Makes those that can be made, rather than all or none.
+pub struct Bulk<T> {
+    pub parts: Vec<Result<T>>,
+    /// Does what can be done, rather than all or none.
     pub continue_on_error: bool,
     pub dry_run: bool,
 }
 
-/// What became of them.
-pub struct Created {
+/// What became of it.
+pub struct BulkDone {
     pub zone: NamedZone,
+    /// As they are now, or as they were before they went.
     pub records: Vec<(RecordView, Vec<Warning>)>,
     /// With `continue_on_error`: those left out, in their order.
     pub refused: Vec<Refusal>,
 }
 
-pub async fn create(services: &Services, context: &Context, zone: ZoneId, wanted: NewRecords) -> Result<Created> {
+pub async fn create(services: &Services, context: &Context, zone: ZoneId, wanted: Bulk<NewRecord>) -> Result<BulkDone> {
     let (zone, access) = locate(services, context, zone, Permission::RecordsCreate).await?;
-    let NewRecords { records, continue_on_error, dry_run } = wanted;
-    let total = records.len();
+    let named = zone.clone();
+    let work = Work { action: "record.bulk_create", done: "created" };
+    run(services, context, (zone, access), work, wanted, |record| addition(&named, record)).await
+}
+
+pub async fn delete(services: &Services, context: &Context, zone: ZoneId, wanted: Bulk<RecordId>) -> Result<BulkDone> {
+    let (zone, access) = locate(services, context, zone, Permission::RecordsDelete).await?;
+    let work = Work { action: "record.bulk_delete", done: "deleted" };
+    run(services, context, (zone, access), work, wanted, |id| Ok(RecordOperation::Delete { id })).await
+}
+
+/// How a call is audited and spoken of.
+#[derive(Clone, Copy)]
+struct Work {
+    action: &'static str,
+    done: &'static str,
+}
+
+async fn run<T>(
+    services: &Services,
+    context: &Context,
+    (zone, access): (NamedZone, ZoneAccess),
+    Work { action, done }: Work,
+    Bulk { parts, continue_on_error, dry_run }: Bulk<T>,
+    operation: impl Fn(T) -> Result<RecordOperation>,
+) -> Result<BulkDone> {
+    let total = parts.len();
     let (mut operations, mut positions, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, record) in records.into_iter().enumerate() {
-        match record.and_then(|record| addition(&zone, record)) {
+    for (index, part) in parts.into_iter().enumerate() {
+        match part.and_then(&operation) {
             Ok(operation) => {
                 operations.push(operation);
                 positions.push(index);
@@ -43,7 +68,6 @@ pub async fn create(services: &Services, context: &Context, zone: ZoneId, wanted
             Err(error) => refused.push(Refusal { index, error }),
         }
     }
-    let action = "record.bulk_create";
     let write = ZoneWrite {
         access,
         actor: ActorRecord::from(&context.caller.actor),
@@ -53,15 +77,18 @@ pub async fn create(services: &Services, context: &Context, zone: ZoneId, wanted
         // nothing will be written any more: the rest is only asked, so that every failure is told at once
         dry_run: dry_run || (!continue_on_error && !refused.is_empty()),
     };
-    let WriteOutcome { operations, refused: more, change: _ } = write_or_refusals(services, write).await?;
+    let WriteOutcome { operations, refused: more, .. } = write_or_refusals(services, write).await?;
     refused.extend(more.into_iter().map(|Refusal { index, error }| Refusal { index: positions[index], error }));
     refused.sort_by_key(|refusal| refusal.index);
     if !continue_on_error && !refused.is_empty() {
-        let message = format!("{} of {total} records cannot be created; nothing was written", refused.len());
+        let message = format!("{} of {total} records cannot be {done}; nothing was written", refused.len());
         return Err(Error::Several { message, errors: refused });
     }
-    let records = operations.into_iter().filter_map(|outcome| Some((outcome.after?, outcome.warnings))).collect();
-    Ok(Created { zone, records, refused })
+    let records = operations
+        .into_iter()
+        .filter_map(|RecordOutcome { before, after, warnings }| Some((after.or(before)?, warnings)))
+        .collect();
+    Ok(BulkDone { zone, records, refused })
 }
 
 /// Records that cannot be made are an outcome like any other. Where none is left to be made, the zone still says
@@ -69,7 +96,7 @@ pub async fn create(services: &Services, context: &Context, zone: ZoneId, wanted
 async fn write_or_refusals(services: &Services, write: ZoneWrite) -> Result<WriteOutcome> {
     match services.writer.apply(write).await {
         Err(Error::Several { message: _, errors }) => {
-            Ok(WriteOutcome { operations: Vec::new(), refused: errors, change: None })
+            Ok(WriteOutcome { operations: Vec::new(), refused: errors, change: None, changes: Vec::new() })
         }
         other => other,
     }

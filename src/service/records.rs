@@ -1,7 +1,7 @@
 //! Records, one at a time; many are in [`super::bulk`]. Whatever changes a zone goes through the zone writer.
 
 use crate::authz::Permission;
-use crate::dns::{FieldError, OwnerName, RecordType, RrsetKey, Warning};
+use crate::dns::{FieldError, OwnerName, RecordRef, RecordType, RrsetKey, Warning};
 use crate::ids::{RecordId, ZoneId};
 use crate::storage::zones::ZoneRow;
 
@@ -13,7 +13,7 @@ use super::zones::locate;
 use super::{Context, Error, Result, Services};
 
 /// Presentation-form names are at most four times as long as on the wire.
-const NAME_CHARACTERS_MAX: usize = 1_024;
+pub(super) const NAME_CHARACTERS_MAX: usize = 1_024;
 
 /// A record to be made.
 #[derive(Clone, Debug)]
@@ -40,12 +40,19 @@ pub struct RecordFilter {
     /// Part of the owner name, in lower case.
     pub name: Option<String>,
     pub include_system: bool,
+    /// Part of the owner name or the content, in lower case.
+    pub text: Option<String>,
 }
 
 impl RecordFilter {
+    /// What a search looks for.
+    pub fn search(text: &str, include_system: bool) -> Self {
+        Self { text: Some(text.to_lowercase()), include_system, ..Self::default() }
+    }
+
     pub fn new(record_type: Option<&str>, name: Option<&str>, include_system: bool) -> Result<Self> {
         let record_type = record_type.map(RecordType::parse).transpose()?;
-        Ok(Self { record_type, name: name.map(str::to_lowercase), include_system })
+        Ok(Self { record_type, name: name.map(str::to_lowercase), include_system, text: None })
     }
 }
 
@@ -72,14 +79,18 @@ pub async fn open(services: &Services, context: &Context, zone: ZoneId) -> Resul
 
 /// The records that a filter leaves, in order.
 pub fn listed(view: &ZoneView, filter: &RecordFilter) -> Vec<RecordView> {
-    let RecordFilter { record_type, name, include_system } = filter;
+    let RecordFilter { record_type, name, include_system, text } = filter;
     let is_listed = |key: &RrsetKey| {
         let system = key.name.is_apex(&view.row.name) && matches!(key.record_type, RecordType::Soa | RecordType::Ns);
         (*include_system || !system)
             && record_type.as_ref().is_none_or(|wanted| *wanted == key.record_type)
             && name.as_ref().is_none_or(|wanted| key.name.as_str().contains(wanted))
     };
-    view.records_where(is_listed).collect()
+    let is_found = |record: &RecordView| {
+        let RecordRef { key, content } = &record.reference;
+        text.as_ref().is_none_or(|text| key.name.as_str().contains(text) || content.to_lowercase().contains(text))
+    };
+    view.records_where(is_listed).filter(is_found).collect()
 }
 
 /// A record, with the tag of its RRset.

@@ -4,6 +4,7 @@ use sqlx::{FromRow, MySql, QueryBuilder, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::authz::ZoneAccess;
 use crate::ids::{ChangeId, TenantId, ZoneId};
 
 use super::{Db, Result};
@@ -87,4 +88,71 @@ pub async fn exists(db: &Db, batch: ChangeId) -> Result<bool> {
         .fetch_optional(db.pool())
         .await?;
     Ok(found.is_some())
+}
+
+/// Changes are counted up to this number.
+pub const COUNT_MAX: u64 = 10_000; // contract
+
+/// A change with who made it.
+#[derive(Clone, Debug, FromRow)]
+pub struct ChangeRow {
+    pub id: Uuid,
+    pub revision: u64,
+    pub serial: Option<u32>,
+    /// As JSON.
+    pub actor: String,
+    pub ip_address: Option<String>,
+    pub request_id: String,
+    /// RRsets before and after, as JSON; none where it is longer than was asked for.
+    pub changes: Option<String>,
+    pub created_at: OffsetDateTime,
+}
+
+/// Where a page of the history begins, the newest change first.
+#[derive(Clone, Copy, Debug)]
+pub enum From {
+    /// Behind the change with this revision.
+    Below(u64),
+    /// So many changes from the newest.
+    Offset(u64),
+}
+
+/// The change of this id in the zone.
+pub async fn find(db: &Db, access: &ZoneAccess, id: ChangeId) -> Result<Option<ChangeRow>> {
+    let sql = "SELECT id, revision, serial, actor, ip_address, request_id, changes, created_at \
+               FROM zone_changes WHERE zone_id = ? AND id = ?";
+    Ok(sqlx::query_as(sql).bind(access.zone().id.0).bind(id.0).fetch_optional(db.pool()).await?)
+}
+
+/// One page; of a change that holds more than `octets` without what it holds.
+pub async fn page(db: &Db, access: &ZoneAccess, from: From, limit: u32, octets: u64) -> Result<Vec<ChangeRow>> {
+    let (below, offset) = match from {
+        From::Below(revision) => (revision, 0),
+        From::Offset(offset) => (u64::MAX, offset),
+    };
+    let sql = "SELECT id, revision, serial, actor, ip_address, request_id, \
+               IF(LENGTH(changes) > ?, NULL, changes) AS changes, created_at \
+               FROM zone_changes WHERE zone_id = ? AND revision < ? ORDER BY revision DESC LIMIT ? OFFSET ?";
+    let query = sqlx::query_as(sql).bind(octets).bind(access.zone().id.0).bind(below).bind(limit).bind(offset);
+    Ok(query.fetch_all(db.pool()).await?)
+}
+
+/// How many changes the zone has had, up to [`COUNT_MAX`] + 1.
+pub async fn count(db: &Db, access: &ZoneAccess) -> Result<u64> {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM zone_changes WHERE zone_id = ? LIMIT ?) counted";
+    let count: i64 = sqlx::query_scalar(sql).bind(access.zone().id.0).bind(COUNT_MAX + 1).fetch_one(db.pool()).await?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+/// The next changes after a revision and up to another, in their order: as many as hold `octets` together, and at least
+/// one, if there is one.
+pub async fn next_after(db: &Db, access: &ZoneAccess, after: u64, to: u64, octets: u64) -> Result<Vec<(u64, String)>> {
+    const ROWS_MAX: u32 = 500; // of small changes
+    let sql = "SELECT revision, changes FROM ( \
+                   SELECT revision, changes, SUM(LENGTH(changes)) OVER (ORDER BY revision) - LENGTH(changes) AS before_it \
+                   FROM (SELECT revision, changes FROM zone_changes \
+                         WHERE zone_id = ? AND revision > ? AND revision <= ? ORDER BY revision LIMIT ?) next \
+               ) summed WHERE before_it < ? ORDER BY revision";
+    let query = sqlx::query_as(sql).bind(access.zone().id.0).bind(after).bind(to).bind(ROWS_MAX).bind(octets);
+    Ok(query.fetch_all(db.pool()).await?)
 }

@@ -10,9 +10,11 @@ mod support;
 
 mod audit;
 mod bulk;
+mod bulk_delete;
 mod crash;
 mod domains;
 mod errors;
+mod history;
 mod idempotency;
 mod isolation;
 mod jobs;
@@ -28,6 +30,8 @@ mod races;
 mod rate_limits;
 mod records;
 mod revocations;
+mod rrsets;
+mod sequences;
 mod smoke;
 mod tour;
 mod types;
@@ -44,10 +48,12 @@ fn main() -> ExitCode {
     let trials: Trials = [
         ("audit", audit::tests()),
         ("bulk", bulk::tests()),
+        ("bulk_delete", bulk_delete::tests()),
         ("crash", crash::tests()),
         ("domains", domains::tests()),
         ("errors", errors::tests()),
         ("idempotency", idempotency::tests()),
+        ("history", history::tests()),
         ("isolation", isolation::tests()),
         ("jobs", jobs::tests()),
         ("keys", keys::tests()),
@@ -62,6 +68,8 @@ fn main() -> ExitCode {
         ("rate_limits", rate_limits::tests()),
         ("records", records::tests()),
         ("revocations", revocations::tests()),
+        ("rrsets", rrsets::tests()),
+        ("sequences", sequences::tests()),
         ("smoke", smoke::tests()),
         ("tour", tour::tests()),
         ("types", types::tests()),

@@ -8,6 +8,7 @@
 
 mod cuts;
 mod neighbours;
+mod plan;
 mod rules;
 mod session;
 
@@ -19,6 +20,7 @@ use super::record_type::RecordType;
 use super::rrset::{RecordRef, RrsetChange, RrsetKey};
 use super::zone_content::ZoneContent;
 use neighbours::NamedHosts;
+pub use plan::{RrsetEdit, RrsetHow, RrsetValue};
 use session::Session;
 
 /// What the API says of every clash with what stands in the zone.
@@ -47,6 +49,8 @@ pub enum Operation {
     Add { name: OwnerName, record_type: RecordType, content: String, ttl: Option<u32>, disabled: bool },
     /// Changes of a record that stands there; what is absent stays. An SOA is meant whatever the target's content.
     Update { target: RecordRef, content: Option<String>, ttl: Option<u32>, disabled: Option<bool> },
+    /// Another TTL for the whole RRset of a record that stands there, meant as such: its siblings need no remark.
+    SetTtl { target: RecordRef, ttl: u32 },
     /// A record that goes.
     Delete { target: RecordRef },
 }
@@ -56,7 +60,7 @@ impl Operation {
     pub fn rrset_key(&self) -> RrsetKey {
         match self {
             Self::Add { name, record_type, .. } => RrsetKey { name: name.clone(), record_type: record_type.clone() },
-            Self::Update { target, .. } | Self::Delete { target } => target.key.clone(),
+            Self::Update { target, .. } | Self::SetTtl { target, .. } | Self::Delete { target } => target.key.clone(),
         }
     }
 }

@@ -88,6 +88,7 @@ impl<'a> Session<'a> {
             Operation::Update { target, content, ttl, disabled } => {
                 self.update(target, content.as_deref(), *ttl, *disabled)
             }
+            Operation::SetTtl { target, ttl } => self.set_ttl(target, *ttl),
             Operation::Delete { target } => self.delete(target),
         }
     }
@@ -151,6 +152,14 @@ impl<'a> Session<'a> {
             rrset.ttl
         });
         let after = RecordState { reference, ttl, disabled };
+        Ok(OperationOutcome { before: Some(before), after: Some(after), warnings })
+    }
+
+    fn set_ttl(&mut self, target: &RecordRef, ttl: u32) -> Result<OperationOutcome, OperationError> {
+        let (_, before) = self.find(target)?;
+        let warnings = check_ttl(ttl)?.into_iter().collect();
+        self.modify(&target.key, |rrset| rrset.ttl = ttl);
+        let after = RecordState { ttl, ..before.clone() };
         Ok(OperationOutcome { before: Some(before), after: Some(after), warnings })
     }
 

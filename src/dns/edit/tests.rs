@@ -1,5 +1,6 @@
 //! The rules of editing, in sentences; and what must hold for any group of operations.
 
+mod plans;
 mod properties;
 
 use super::*;

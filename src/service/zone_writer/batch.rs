@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::dns::{RecordType, ZoneContent};
+use crate::dns::{RecordRef, RecordType, RrsetChange, RrsetKey, Soa, ZoneContent};
 use crate::ids::ZoneId;
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{intents, record_ids, staged, within};
@@ -65,6 +65,24 @@ impl Answers {
             // a client that has gone away misses its answer, nothing else
             let _ = waiting.answer.send(answer);
         }
+    }
+
+    /// Where an SOA was changed, it is told with the serial that it has got.
+    pub fn with_serial(mut self, serial: Option<u32>) -> Self {
+        let Some(serial) = serial else { return self };
+        let outcomes = self.0.iter_mut().filter_map(|(_, answer)| answer.as_mut().ok());
+        for outcome in outcomes.filter(|outcome| outcome.change.is_some()) {
+            let records = outcome.operations.iter_mut().filter_map(|operation| operation.after.as_mut());
+            for RecordRef { key, content } in records.map(|view| &mut view.reference) {
+                set_serial(key, content, serial);
+            }
+            for RrsetChange { key, before: _, after } in &mut outcome.changes {
+                after.iter_mut().flat_map(|rrset| &mut rrset.records).for_each(|record| {
+                    set_serial(key, &mut record.content, serial);
+                });
+            }
+        }
+        self
     }
 
     pub fn take_back(self) -> Vec<Waiting> {
@@ -261,10 +279,8 @@ impl<'a> Batch<'a> {
 impl Inner {
     /// Asks PowerDNS, where any request adds an ALIAS. One that does not say so does not expand it.
     async fn expands_alias(&self, requests: &[Waiting]) -> bool {
-        let adds_alias = |operation: &RecordOperation| {
-            matches!(operation, RecordOperation::Add { record_type: RecordType::Alias, .. })
-        };
-        if !requests.iter().any(|waiting| waiting.write.operations.iter().any(adds_alias)) {
+        let may_add_alias = |operation: &RecordOperation| operation.may_add(&RecordType::Alias);
+        if !requests.iter().any(|waiting| waiting.write.operations.iter().any(may_add_alias)) {
             return false;
         }
         match self.pdns.settings().await {
@@ -274,6 +290,14 @@ impl Inner {
                 false
             }
         }
+    }
+}
+
+fn set_serial(key: &RrsetKey, content: &mut String, serial: u32) {
+    if key.record_type == RecordType::Soa
+        && let Ok(soa) = Soa::parse(content)
+    {
+        *content = Soa { serial, ..soa }.to_string();
     }
 }
 

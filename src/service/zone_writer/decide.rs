@@ -3,39 +3,82 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::authz::{Denied, Permission, RecordReach, ZoneAccess};
+use crate::authz::Permission;
 use crate::dns::{
     EditContext, FieldError, Operation, OperationError, OperationOutcome, PartialOutcome, RecordRef, RecordState,
-    RecordType, Refused, RrsetChange, RrsetKey, Warning, ZoneContent,
+    RecordType, Refused, RrsetChange, RrsetEdit, RrsetKey, Warning, ZoneContent,
 };
 use crate::ids::{ChangeId, RecordId};
 use crate::storage::audit::AuditEntry;
-use crate::storage::idempotency::Step;
+use crate::storage::idempotency::Step as IdempotentStep;
 use crate::storage::record_ids::RecordIdRow;
 use crate::storage::zones::ZoneRow;
 use crate::tenancy::ZoneStatus;
 
-use super::super::audit::{self, Resource};
 use super::super::entity_tag::Expected;
-use super::super::zones::zone_resource;
 use super::super::{Error, Refusal, Result};
-use super::ZoneWrite;
+use super::compile::{Compiled, Step};
 use super::ids::IdBook;
 use super::payload::Entry;
+use super::recording::audit_entries;
 use super::steps::refusals;
+use super::{CONFLICTS_NAMED_MAX, ZoneWrite};
 
-/// Records that the refusals of one request name as their conflicts, in all; a delegation alone may hide a hundred.
-const CONFLICTS_NAMED_MAX: usize = 1_000;
-
-/// One operation on a record, as a door of the product asks for it.
+/// One operation, as a door of the product asks for it. What it comes to in single records is decided on the zone as it
+/// stands then.
 #[derive(Clone, Debug)]
 pub enum RecordOperation {
-    Add { name: crate::dns::OwnerName, record_type: RecordType, content: String, ttl: Option<u32>, disabled: bool },
-    Update { id: RecordId, content: Option<String>, ttl: Option<u32>, disabled: Option<bool> },
-    Delete { id: RecordId },
+    Add {
+        name: crate::dns::OwnerName,
+        record_type: RecordType,
+        content: String,
+        ttl: Option<u32>,
+        disabled: bool,
+    },
+    Update {
+        id: RecordId,
+        content: Option<String>,
+        ttl: Option<u32>,
+        disabled: Option<bool>,
+    },
+    Delete {
+        id: RecordId,
+    },
+    /// What an RRset is to become, or which of its values come or go. Not for [`Grouping::EachAlone`], which leaves out
+    /// single records.
+    Rrset(RrsetEdit),
+    /// Every RRset goes that no [`Self::Rrset`] of the request names, but for what the platform keeps.
+    Prune,
+    /// An RRset becomes what it was before a change, if it still stands as that change left it, or in any case.
+    PutBack {
+        change: RrsetChange,
+        force: bool,
+    },
+}
+
+impl RecordOperation {
+    /// Whether a record of this type may come with it.
+    pub fn may_add(&self, wanted: &RecordType) -> bool {
+        match self {
+            Self::Add { record_type, .. } => record_type == wanted,
+            Self::Rrset(edit) => edit.key.record_type == *wanted,
+            Self::PutBack { change, force: _ } => change.key.record_type == *wanted,
+            Self::Update { .. } | Self::Delete { .. } | Self::Prune => false,
+        }
+    }
+
+    /// About how many records it is about.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Add { .. } | Self::Update { .. } | Self::Delete { .. } | Self::Prune => 1,
+            Self::Rrset(edit) => edit.values.len().max(1),
+            Self::PutBack { change, force: _ } => {
+                change.before.iter().chain(&change.after).map(|rrset| rrset.records.len()).max().unwrap_or(1)
+            }
+        }
+    }
 }
 
 /// How the operations of a request belong together.
@@ -80,6 +123,9 @@ pub struct WriteOutcome {
     pub refused: Vec<Refusal>,
     /// None: nothing changed, or only asked.
     pub change: Option<ChangeId>,
+    /// The net effect on RRsets of a request that is not [`Grouping::Single`].
+    #[serde(default)]
+    pub changes: Vec<RrsetChange>,
 }
 
 /// A request that changes something.
@@ -88,7 +134,7 @@ pub struct Accepted {
     pub audit: Vec<AuditEntry>,
     pub outcome: WriteOutcome,
     /// Where the request may be repeated.
-    pub step: Option<Step>,
+    pub step: Option<IdempotentStep>,
 }
 
 /// One request, decided.
@@ -96,15 +142,6 @@ pub enum Decision {
     /// Nothing changes: the answer is known.
     Answered(Result<WriteOutcome>),
     Accepted(Box<Accepted>),
-}
-
-/// A request's operations in the terms of the zone.
-struct Compiled {
-    /// The positions of `operations` in the request.
-    allowed: Vec<usize>,
-    operations: Vec<Operation>,
-    /// Those beyond the caller's rights.
-    outside: Vec<Refusal>,
 }
 
 /// What a decision is made with.
@@ -122,43 +159,51 @@ pub struct Deciding<'a> {
 impl Deciding<'_> {
     /// Decides one request. Of one that only asks nothing stays.
     pub fn decide(&mut self, write: &ZoneWrite) -> Decision {
-        let Compiled { allowed, operations: compiled, outside } = match self.compile_allowed(write) {
-            Ok(compiled) => compiled,
-            Err(error) => return Decision::Answered(Err(error)),
-        };
-        if let Some(expected) = &write.request.expected
-            && !self.is_as_expected(expected, &compiled)
-        {
-            return Decision::Answered(Err(Error::PreconditionFailed("The record")));
-        }
         let context = EditContext {
             default_ttl: self.row.default_ttl,
             signed: self.row.dnssec_enabled,
             pending: self.row.status == ZoneStatus::PendingValidation,
             expands_alias: self.expands_alias,
         };
+        let Compiled { steps, refused: absent } = match self.compile(write, &context) {
+            Ok(compiled) => compiled,
+            Err(error) => return Decision::Answered(Err(error)),
+        };
+        let operations: Vec<Operation> = steps.iter().map(|step| step.operation.clone()).collect();
+        if let Some(expected) = &write.request.expected
+            && !self.is_as_expected(expected, &operations)
+        {
+            return Decision::Answered(Err(Error::PreconditionFailed("The record")));
+        }
         let PartialOutcome { operations: outcomes, changes } = match write.grouping {
-            Grouping::EachAlone(_) => self.content.apply_each(&compiled, &context),
-            Grouping::Single | Grouping::Together(_) => match self.content.apply(&compiled, &context) {
-                Ok(outcome) => outcome.into(),
-                Err(refused) => return Decision::Answered(Err(self.refusal_of_group(write, refused))),
+            Grouping::EachAlone(_) => self.content.apply_each(&operations, &context),
+            Grouping::Single | Grouping::Together(_) => match self.content.apply(&operations, &context) {
+                Ok(outcome) if absent.is_empty() => outcome.into(),
+                Ok(outcome) => {
+                    self.content.undo(&outcome.changes);
+                    return Decision::Answered(Err(self.refusal_of_group(write, &steps, Refused::new(), absent)));
+                }
+                Err(refused) => {
+                    return Decision::Answered(Err(self.refusal_of_group(write, &steps, refused, absent)));
+                }
             },
         };
         let (mut done, mut refused) = (Vec::new(), Refused::new());
-        for (index, outcome) in allowed.into_iter().zip(outcomes) {
+        for (index, (step, outcome)) in steps.iter().zip(outcomes).enumerate() {
             match outcome {
-                Ok(outcome) => done.push((&write.operations[index], self.as_left(outcome))),
+                Ok(outcome) => done.push((step, self.as_left(outcome))),
                 Err(error) => drop(refused.insert(index, error)),
             }
         }
         if write.dry_run || changes.is_empty() {
             let operations = self.views_of_asked(done);
             self.content.undo(&changes);
-            let refused = self.refusals(write, refused, outside, &operations);
-            return Decision::Answered(Ok(WriteOutcome { operations, refused, change: None }));
+            let refused = self.refusals(write, (&steps, refused), absent, &operations);
+            let changes = if write.grouping == Grouping::Single { Vec::new() } else { changes };
+            return Decision::Answered(Ok(WriteOutcome { operations, refused, change: None, changes }));
         }
         self.version = None;
-        Decision::Accepted(Box::new(self.accept(write, done, (refused, outside), changes)))
+        Decision::Accepted(Box::new(self.accept(write, done, (&steps, refused, absent), changes)))
     }
 
     /// Whether the client last saw what it is about to change: the whole zone, or each RRset that it names.
@@ -173,27 +218,28 @@ impl Deciding<'_> {
     fn accept(
         &mut self,
         write: &ZoneWrite,
-        done: Vec<(&RecordOperation, OperationOutcome)>,
-        (refused, outside): (Refused, Vec<Refusal>),
+        done: Vec<(&Step, OperationOutcome)>,
+        (steps, refused, absent): (&[Step], Refused, Vec<Refusal>),
         changes: Vec<RrsetChange>,
     ) -> Accepted {
         let mut operations = Vec::with_capacity(done.len());
-        for (operation, OperationOutcome { before, after, warnings }) in done {
+        for (step, OperationOutcome { before, after, warnings }) in done {
             let before = before.map(|state| self.view(state));
-            let after = after.map(|state| self.view_after(operation, before.as_ref(), state));
+            let after = after.map(|state| self.view_after(step, before.as_ref(), state));
             if let (Some(gone), None) = (&before, &after) {
                 self.ids.remove(gone.id);
             }
             operations.push(RecordOutcome { before, after, warnings });
         }
-        let audit = self.audit_entries(write, &operations);
-        let refused = self.refusals(write, refused, outside, &operations);
+        let audit = audit_entries(self.row, self.now, write, &operations);
+        let refused = self.refusals(write, (steps, refused), absent, &operations);
         self.ids.follow(&changes);
         let change = ChangeId::new();
+        let told = if write.grouping == Grouping::Single { Vec::new() } else { changes.clone() };
         Accepted {
             entry: Entry { change, actor: write.actor.clone(), request: write.request.clone(), changes },
             audit,
-            outcome: WriteOutcome { operations, refused, change: Some(change) },
+            outcome: WriteOutcome { operations, refused, change: Some(change), changes: told },
             step: None,
         }
     }
@@ -208,83 +254,22 @@ impl Deciding<'_> {
         outcome
     }
 
-    /// The operations that the caller's rights over records allow. One that they do not is refused, and the request
-    /// with it unless each stands alone.
-    fn compile_allowed(&self, write: &ZoneWrite) -> Result<Compiled> {
-        let mut compiled = Compiled { allowed: Vec::new(), operations: Vec::new(), outside: Vec::new() };
-        for (index, operation) in write.operations.iter().enumerate() {
-            match self.compile(operation).and_then(|compiled| self.allow(&write.access, compiled)) {
-                Ok(operation) => {
-                    compiled.allowed.push(index);
-                    compiled.operations.push(operation);
-                }
-                Err(error @ (Error::OutOfScope { .. } | Error::Forbidden { .. }))
-                    if matches!(write.grouping, Grouping::EachAlone(_)) =>
-                {
-                    compiled.outside.push(Refusal { index, error });
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(compiled)
-    }
-
-    /// Each operation needs its own permission over the record that it is about. A record that the caller may not see
-    /// does not exist for it.
-    fn allow(&self, access: &ZoneAccess, operation: Operation) -> Result<Operation> {
-        let (permission, key) = match &operation {
-            Operation::Add { name, record_type, .. } => {
-                (Permission::RecordsCreate, RrsetKey { name: name.clone(), record_type: record_type.clone() })
-            }
-            Operation::Update { target, .. } => (Permission::RecordsUpdate, target.key.clone()),
-            Operation::Delete { target } => (Permission::RecordsDelete, target.key.clone()),
-        };
-        let zone = &self.row.name;
-        let reach = access.reach(permission);
-        if reach.covers(zone, &key.name, &key.record_type) {
-            return Ok(operation);
-        }
-        let is_new = matches!(operation, Operation::Add { .. });
-        if !is_new && !access.reach(Permission::RecordsRead).covers(zone, &key.name, &key.record_type) {
-            return Err(Error::NotFound("Record"));
-        }
-        if *reach == RecordReach::Nothing {
-            return Err(Denied::Missing(permission).into());
-        }
-        let field = if reach.covers_name(zone, &key.name) { "type" } else { "name" };
-        let (name, record_type) = (key.name.display_name(zone), &key.record_type);
-        let message = format!("Your access to this domain does not cover {name} {record_type}");
-        Err(Error::OutOfScope { message, field })
-    }
-
-    fn compile(&self, operation: &RecordOperation) -> Result<Operation> {
-        let target = |id: &RecordId| self.ids.resolve(*id, self.content).ok_or(Error::NotFound("Record"));
-        Ok(match operation {
-            RecordOperation::Add { name, record_type, content, ttl, disabled } => Operation::Add {
-                name: name.clone(),
-                record_type: record_type.clone(),
-                content: content.clone(),
-                ttl: *ttl,
-                disabled: *disabled,
-            },
-            RecordOperation::Update { id, content, ttl, disabled } => {
-                Operation::Update { target: target(id)?, content: content.clone(), ttl: *ttl, disabled: *disabled }
-            }
-            RecordOperation::Delete { id } => Operation::Delete { target: target(id)? },
-        })
-    }
-
     /// A request that is done as a whole or not at all. Of several failures none names its conflicts.
-    fn refusal_of_group(&self, write: &ZoneWrite, refused: Refused) -> Error {
-        let message = format!("{} of {} operations cannot be", refused.len(), write.operations.len());
+    fn refusal_of_group(&self, write: &ZoneWrite, steps: &[Step], refused: Refused, absent: Vec<Refusal>) -> Error {
         let mut refused = refused.into_iter();
         if write.grouping == Grouping::Single
             && let Some((_, error)) = refused.next()
         {
             return self.refusal(error, |record| self.visible_id(write, record));
         }
-        let errors = refused.map(|(index, error)| Refusal { index, error: self.refusal(error, |_| None) });
-        Error::Several { message, errors: errors.collect() }
+        let refused =
+            refused.map(|(index, error)| Refusal { index: steps[index].source, error: self.refusal(error, |_| None) });
+        let mut errors: Vec<Refusal> = refused.chain(absent).collect();
+        errors.sort_by_key(|refusal| refusal.index);
+        let mut at_fault: Vec<usize> = errors.iter().map(|refusal| refusal.index).collect();
+        at_fault.dedup();
+        let message = format!("{} of {} operations cannot be", at_fault.len(), write.operations.len());
+        Error::Several { message, errors }
     }
 
     /// The id of a record, if the caller may know of it.
@@ -298,12 +283,12 @@ impl Deciding<'_> {
     fn refusals(
         &self,
         write: &ZoneWrite,
-        refused: Refused,
-        outside: Vec<Refusal>,
+        (steps, refused): (&[Step], Refused),
+        absent: Vec<Refusal>,
         done: &[RecordOutcome],
     ) -> Vec<Refusal> {
         if refused.is_empty() {
-            return outside;
+            return absent;
         }
         let made: HashMap<&RecordRef, RecordId> =
             done.iter().flat_map(|outcome| &outcome.after).map(|view| (&view.reference, view.id)).collect();
@@ -312,9 +297,11 @@ impl Deciding<'_> {
             left = left.checked_sub(1)?;
             made.get(record).copied().or_else(|| self.visible_id(write, record))
         };
-        let refused =
-            refused.into_iter().map(|(index, error)| Refusal { index, error: self.refusal(error, &mut name) });
-        let mut all: Vec<Refusal> = outside.into_iter().chain(refused).collect();
+        let mut all: Vec<Refusal> = refused
+            .into_iter()
+            .map(|(index, error)| Refusal { index: steps[index].source, error: self.refusal(error, &mut name) })
+            .chain(absent)
+            .collect();
         all.sort_by_key(|refusal| refusal.index);
         all
     }
@@ -341,42 +328,32 @@ impl Deciding<'_> {
     }
 
     /// A record as the operation leaves it: an added one gets an id, an edited one keeps its own.
-    fn view_after(
-        &mut self,
-        operation: &RecordOperation,
-        before: Option<&RecordView>,
-        state: RecordState,
-    ) -> RecordView {
-        let (id, created_at) = match before {
+    fn view_after(&mut self, step: &Step, before: Option<&RecordView>, state: RecordState) -> RecordView {
+        let (own, created_at) = match before {
             Some(before) => (before.id, before.created_at),
             None => (RecordId::new(), self.now),
         };
-        let id = match operation {
-            RecordOperation::Update { id, .. } => *id,
-            RecordOperation::Add { .. } | RecordOperation::Delete { .. } => id,
-        };
         let RecordState { reference, ttl, disabled } = state;
-        let row = self.ids.put(id, reference.digest(), created_at, self.now);
-        RecordView { id, reference, ttl, disabled, created_at: row.created_at, updated_at: row.updated_at }
+        let row = self.ids.put(step.id.unwrap_or(own), reference.digest(), created_at, self.now);
+        RecordView { id: row.id, reference, ttl, disabled, created_at: row.created_at, updated_at: row.updated_at }
     }
 
     /// Views for an answer of which nothing stays.
-    fn views_of_asked(&self, done: Vec<(&RecordOperation, OperationOutcome)>) -> Vec<RecordOutcome> {
+    fn views_of_asked(&self, done: Vec<(&Step, OperationOutcome)>) -> Vec<RecordOutcome> {
         done.into_iter()
-            .map(|(operation, OperationOutcome { before, after, warnings })| {
+            .map(|(_, OperationOutcome { before, after, warnings })| {
                 let before = before.map(|state| self.view(state));
                 let after = after.map(|state| {
                     let mut view = self.view(state);
-                    match (operation, &before) {
-                        (RecordOperation::Add { .. }, _) => {
+                    match &before {
+                        None => {
                             view.id = RecordId::new();
                             (view.created_at, view.updated_at) = (self.now, self.now);
                         }
-                        (_, Some(before)) => {
+                        Some(before) => {
                             view.id = before.id;
                             (view.created_at, view.updated_at) = (before.created_at, before.updated_at);
                         }
-                        (_, None) => {}
                     }
                     view
                 });
@@ -384,71 +361,11 @@ impl Deciding<'_> {
             })
             .collect()
     }
-
-    /// One for each record that is no longer as it was, or one for all of them.
-    fn audit_entries(&self, write: &ZoneWrite, operations: &[RecordOutcome]) -> Vec<AuditEntry> {
-        let changed = operations.iter().filter(|outcome| outcome.before != outcome.after);
-        match write.grouping {
-            Grouping::Single => changed.map(|outcome| self.record_entry(write, outcome)).collect(),
-            Grouping::Together(action) | Grouping::EachAlone(action) => {
-                let (before, after): (Vec<_>, Vec<_>) =
-                    changed.map(|outcome| (outcome.before.as_ref(), outcome.after.as_ref())).unzip();
-                let values = (record_values(&before), record_values(&after));
-                vec![self.entry(write, action, zone_resource(self.row.id, &self.row.name), values)]
-            }
-        }
-    }
-
-    fn record_entry(&self, write: &ZoneWrite, outcome: &RecordOutcome) -> AuditEntry {
-        let (action, view) = match (outcome.before.as_ref(), outcome.after.as_ref()) {
-            (None, view) => ("record.create", view),
-            (view, None) => ("record.delete", view),
-            (Some(_), view) => ("record.update", view),
-        };
-        let name = view.map(|view| {
-            let key = &view.reference.key;
-            format!("{} {}", key.name.as_str(), key.record_type.as_str())
-        });
-        let resource = Resource { resource_type: "record", id: view.map(|view| view.id.to_string()), name };
-        let values = (record_value(outcome.before.as_ref()), record_value(outcome.after.as_ref()));
-        self.entry(write, action, resource, values)
-    }
-
-    fn entry(&self, write: &ZoneWrite, action: &str, resource: Resource, values: (Value, Value)) -> AuditEntry {
-        audit::entry(&write.actor, &write.request, Some(self.row.tenant), action, resource, values, self.now)
-    }
 }
 
 /// When a record came to be and was last edited; one that others wrote is as old as its zone.
 pub fn times(row: Option<&RecordIdRow>, zone: &ZoneRow) -> (OffsetDateTime, OffsetDateTime) {
     row.map_or((zone.created_at, zone.created_at), |row| (row.created_at, row.updated_at))
-}
-
-fn record_value(view: Option<&RecordView>) -> Value {
-    view.map_or(Value::Null, |view| {
-        let RecordView { id: _, reference: RecordRef { key, content }, ttl, disabled, .. } = view;
-        json!({
-            "name": key.name.as_str(),
-            "type": key.record_type.as_str(),
-            "content": content,
-            "ttl": ttl,
-            "disabled": disabled,
-        })
-    })
-}
-
-/// Records with their ids, since the entry that has them is about the zone; null where there are none.
-fn record_values(views: &[Option<&RecordView>]) -> Value {
-    let values: Vec<Value> = views
-        .iter()
-        .flatten()
-        .map(|view| {
-            let mut value = record_value(Some(view));
-            value["id"] = json!(view.id);
-            value
-        })
-        .collect();
-    if values.is_empty() { Value::Null } else { Value::Array(values) }
 }
 
 /// The net effect of a batch: one change an RRset, from before the first request to after the last.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::dns::{RecordType, RrsetChange, ZoneContent, rectify};
+use crate::dns::{RecordType, RrsetChange, ZoneContent, rectify, serial as serials};
 use crate::ids::ChangeId;
 
 use super::super::{Error, Result};
@@ -106,6 +106,8 @@ impl Batch<'_> {
             // somebody else had a hand in it, or may have had
             _ => self.inner.snapshots.forget(row.id),
         }
+        let answers =
+            if is_soa_among(&changes) { answers.with_serial(after_soa(&finished, &payload)) } else { answers };
         self.conclude(finished, answers)
     }
 
@@ -203,4 +205,13 @@ impl super::Inner {
 
 fn is_soa_among(changes: &[RrsetChange]) -> bool {
     changes.iter().any(|change| change.key.record_type == RecordType::Soa)
+}
+
+/// The serial that PowerDNS gave an SOA which was sent with the one before: where the answer did not tell it, the next.
+fn after_soa(finished: &Finished, payload: &Payload) -> Option<u32> {
+    match finished {
+        Finished::Applied { serial: Some(serial), .. } => Some(*serial),
+        Finished::Applied { serial: None, .. } => payload.serial.map(serials::next),
+        Finished::Refused(_) | Finished::Failed(_) | Finished::NotApplied | Finished::Unknown => None,
+    }
 }

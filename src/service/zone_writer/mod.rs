@@ -9,6 +9,7 @@
 
 mod batch;
 mod change;
+mod compile;
 mod decide;
 mod emptying;
 mod going_live;
@@ -19,6 +20,7 @@ mod payload;
 pub mod protocol;
 mod queue;
 mod reader;
+mod recording;
 mod recovery;
 mod removal;
 mod settle;
@@ -70,6 +72,9 @@ const BATCHES_MAX: usize = 8;
 const WAITING_PER_ZONE_MAX: usize = 2_000;
 /// Operations that may wait for one zone: forty batches, longer than a client waits.
 const WAITING_OPERATIONS_MAX: usize = 40 * BATCH_OPERATIONS_MAX;
+
+/// Records that the refusals of one request name as their conflicts, in all; a delegation alone may hide a hundred.
+const CONFLICTS_NAMED_MAX: usize = 1_000;
 
 /// A request to change records of one zone.
 #[derive(Clone, Debug)]

@@ -9,7 +9,9 @@ use crate::ids::ZoneId;
 
 use super::super::idempotency::StepRef;
 use super::super::{Error, Result};
-use super::{BATCH_OPERATIONS_MAX, WAITING_OPERATIONS_MAX, WAITING_PER_ZONE_MAX, WriteOutcome, ZoneWrite};
+use super::{
+    BATCH_OPERATIONS_MAX, RecordOperation, WAITING_OPERATIONS_MAX, WAITING_PER_ZONE_MAX, WriteOutcome, ZoneWrite,
+};
 
 /// A request that waits for its answer.
 pub struct Waiting {
@@ -37,7 +39,7 @@ impl Queues {
         let mut lines = self.lines();
         let start = !lines.contains_key(&zone);
         let line = lines.entry(zone).or_default();
-        let waiting: usize = line.iter().map(|waiting| waiting.write.operations.len()).sum();
+        let waiting: usize = line.iter().map(|waiting| weight(&waiting.write)).sum();
         if line.len() >= WAITING_PER_ZONE_MAX || waiting >= WAITING_OPERATIONS_MAX {
             return Err(Error::unavailable("Too many changes wait for this zone"));
         }
@@ -57,7 +59,7 @@ impl Queues {
         let mut batch = Vec::new();
         let mut operations = 0;
         while let Some(next) = line.front() {
-            operations += next.write.operations.len().max(1);
+            operations += weight(&next.write).max(1);
             if operations > BATCH_OPERATIONS_MAX && !batch.is_empty() {
                 break;
             }
@@ -74,4 +76,8 @@ impl Queues {
     fn lines(&self) -> std::sync::MutexGuard<'_, HashMap<ZoneId, VecDeque<Waiting>>> {
         self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+fn weight(write: &ZoneWrite) -> usize {
+    write.operations.iter().map(RecordOperation::weight).sum()
 }

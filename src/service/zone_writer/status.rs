@@ -129,7 +129,9 @@ impl Inner {
             (vec![soa_switched(&content, true)?], None)
         };
         let is_partial = emptied.as_ref().is_some_and(|emptied| emptied.is_partial);
-        let mut payload = self.status_payload(row, request, Kind::SetStatus { status, emptied }, &content);
+        // what is emptied shows as it was; the SOA does not, so the history tells it
+        let told = if emptied.is_none() { changes.clone() } else { Vec::new() };
+        let mut payload = self.status_payload(row, request, Kind::SetStatus { status, emptied }, (&content, told));
         take_before(&mut payload, live);
         let step = self.run_switch(row, content, changes, payload).await?;
         // once more around: what did not fit into the first PATCH is still served
@@ -142,7 +144,7 @@ impl Inner {
         let kind = Kind::SetStatus { status: ZoneStatus::Active, emptied: None };
         let Some(emptied) = emptied else {
             let change = soa_switched(&content, false)?;
-            let mut payload = self.status_payload(row, request, kind, &content);
+            let mut payload = self.status_payload(row, request, kind, (&content, vec![change.clone()]));
             take_before(&mut payload, live);
             return self.run_switch(row, content, vec![change], payload).await;
         };
@@ -152,7 +154,7 @@ impl Inner {
             self.run_switch(row, content, changes, payload).await?;
             return Ok(Step::Again);
         }
-        let mut payload = self.status_payload(row, request, kind, &content);
+        let mut payload = self.status_payload(row, request, kind, (&content, Vec::new()));
         take_before(&mut payload, live);
         self.run_switch(row, content, changes, payload).await
     }
@@ -206,7 +208,13 @@ impl Inner {
         Ok(parent.is_some_and(|parent| parent.tenant_id != row.tenant.0))
     }
 
-    fn status_payload(&self, row: &ZoneRow, request: &Departure, kind: Kind, content: &ZoneContent) -> Payload {
+    fn status_payload(
+        &self,
+        row: &ZoneRow,
+        request: &Departure,
+        kind: Kind,
+        (content, changes): (&ZoneContent, Vec<RrsetChange>),
+    ) -> Payload {
         let mut payload = self.empty_payload(row, kind);
         payload.record_count = count(content);
         payload.audit = request.audit.clone();
@@ -214,7 +222,7 @@ impl Inner {
             change: ChangeId::new(),
             actor: request.actor.clone(),
             request: request.request.clone(),
-            changes: Vec::new(),
+            changes,
         }];
         payload
     }

@@ -56,6 +56,14 @@ impl Domain {
         format!("/domains/{}/records", self.id)
     }
 
+    pub fn rrsets(&self) -> String {
+        format!("/domains/{}/rrsets", self.id)
+    }
+
+    pub fn changes(&self) -> String {
+        format!("/domains/{}/changes", self.id)
+    }
+
     pub fn record(&self, id: &str) -> String {
         format!("/domains/{}/records/{id}", self.id)
     }
@@ -115,6 +123,10 @@ impl Api {
 
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         self.call(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PUT, path, Some(body)).await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {

@@ -10,6 +10,7 @@ use tokio::net::{TcpStream, UdpSocket};
 
 const WAIT: Duration = Duration::from_secs(2);
 const TRIES: usize = 4;
+const TRANSFER_WAIT: Duration = Duration::from_secs(20);
 const UDP_PAYLOAD: u16 = 1_232;
 
 /// What a server answered.
@@ -90,7 +91,41 @@ async fn exchange(server: SocketAddr, name: &str, record_type: RecordType) -> st
     })
 }
 
-fn text(data: &RData) -> String {
+/// A zone as a secondary gets it (AXFR), without the SOA that ends it. An error where the server refuses.
+pub async fn transfer(server: SocketAddr, zone: &str) -> Result<Vec<Record>, ResponseCode> {
+    tokio::time::timeout(TRANSFER_WAIT, transferred(server, zone))
+        .await
+        .expect("a transfer in time")
+        .expect("a transfer")
+}
+
+async fn transferred(server: SocketAddr, zone: &str) -> std::io::Result<Result<Vec<Record>, ResponseCode>> {
+    let mut question = Message::new(rand::random::<u16>(), MessageType::Query, OpCode::Query);
+    let mut name = Name::from_ascii(zone).map_err(std::io::Error::other)?;
+    name.set_fqdn(true);
+    question.add_query(Query::query(name, RecordType::AXFR));
+    let packet = question.to_vec().map_err(std::io::Error::other)?;
+    let mut stream = TcpStream::connect(server).await?;
+    let length = u16::try_from(packet.len()).map_err(std::io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes()[..], &packet].concat()).await?;
+    let mut records: Vec<Record> = Vec::new();
+    loop {
+        let mut bytes = vec![0; usize::from(stream.read_u16().await?)];
+        stream.read_exact(&mut bytes).await?;
+        let answer = Message::from_vec(&bytes).map_err(std::io::Error::other)?;
+        if answer.metadata.response_code != ResponseCode::NoError || answer.answers.is_empty() {
+            return Ok(Err(answer.metadata.response_code));
+        }
+        records.extend(answer.answers);
+        if records.len() > 1 && records.last().is_some_and(|record| record.record_type() == RecordType::SOA) {
+            records.pop();
+            return Ok(Ok(records));
+        }
+    }
+}
+
+/// A record's data as [`DnsAnswer::values`] has it.
+pub fn text(data: &RData) -> String {
     match data {
         RData::TXT(txt) => txt.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect(),
         other => other.to_string(),

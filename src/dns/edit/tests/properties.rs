@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn any_name() -> impl Strategy<Value = OwnerName> {
+pub(super) fn any_name() -> impl Strategy<Value = OwnerName> {
     prop::sample::select(vec!["@", "a", "b.a", "c.b.a", "*", "*.a", "d", "_s._tcp"]).prop_map(owner)
 }
 
-fn any_record() -> impl Strategy<Value = (RecordType, String)> {
+pub(super) fn any_record() -> impl Strategy<Value = (RecordType, String)> {
     let records = [
         "A 192.0.2.1",
         "A 192.0.2.2",
@@ -43,6 +43,8 @@ fn any_target() -> impl Strategy<Value = RecordRef> {
 fn any_operation() -> impl Strategy<Value = Operation> {
     let ttl = prop::option::of(prop::sample::select(vec![30_u32, 300, 600]));
     prop_oneof![
+        1 => (any_target(), prop::sample::select(vec![30_u32, 300, 600]))
+            .prop_map(|(target, ttl)| Operation::SetTtl { target, ttl }),
         4 => (any_name(), any_record(), ttl.clone(), any::<bool>()).prop_map(|(name, (record_type, content), ttl, disabled)| {
             Operation::Add { name, record_type, content, ttl, disabled }
         }),
@@ -63,12 +65,12 @@ fn any_operation() -> impl Strategy<Value = Operation> {
 fn any_addition() -> impl Strategy<Value = Operation> {
     any_operation().prop_filter("an addition, no NS, no wildcard", |operation| match operation {
         Operation::Add { name, record_type, .. } => *record_type != RecordType::Ns && !name.as_str().starts_with('*'),
-        Operation::Update { .. } | Operation::Delete { .. } => false,
+        Operation::Update { .. } | Operation::SetTtl { .. } | Operation::Delete { .. } => false,
     })
 }
 
 /// A zone that grew by operations, whatever of them was accepted.
-fn any_zone() -> impl Strategy<Value = ZoneContent> {
+pub(super) fn any_zone() -> impl Strategy<Value = ZoneContent> {
     prop::collection::vec(any_operation(), 0..25).prop_map(|operations| {
         let mut content = zone_with(&[]);
         for operation in operations {
