@@ -64,7 +64,8 @@ async fn create(args: CreateArgs) -> anyhow::Result<()> {
     };
     let issued = create_as_operator(&services, wanted).await?;
     services.db.close().await;
-    let (id, key) = (issued.key.id.to_string(), issued.secret.expose_secret());
+    let secret = issued.secret.ok_or_else(|| anyhow::anyhow!("the key was made before"))?;
+    let (id, key) = (issued.key.id.to_string(), secret.expose_secret());
     if json {
         println!("{}", serde_json::to_string_pretty(&json!({ "id": id, "key": key }))?);
     } else {

@@ -61,9 +61,10 @@ pub struct ApiKey {
 pub struct ApiKeyWithSecret {
     #[serde(flatten)]
     pub item: ApiKey,
-    /// Keep it: it cannot be read again.
+    /// Keep it: it cannot be read again. Absent where the request is a repetition under an `Idempotency-Key`.
     #[schema(example = "sdk_live_abVg3tQ2Xw9LmZ0cR7yKp1sNf5uJd8hBe4oTi6aGqWlM")]
-    pub key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -294,7 +295,7 @@ fn patch(body: ApiKeyUpdate) -> ApiKeyPatch {
 
 fn with_secret(services: &Services, issued: IssuedKey) -> ApiKeyWithSecret {
     let IssuedKey { key, secret } = issued;
-    ApiKeyWithSecret { item: item(services, key), key: secret.expose_secret().to_owned() }
+    ApiKeyWithSecret { item: item(services, key), key: secret.map(|secret| secret.expose_secret().to_owned()) }
 }
 
 fn shown(services: &Services, keys: Vec<ApiKeyRow>) -> Vec<ApiKey> {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::authz::Actor;
@@ -41,7 +42,10 @@ pub struct Run {
     id: Uuid,
     /// Another request ran under the key before and left no answer.
     resumed: bool,
+    /// When the first request under the key began.
+    since: OffsetDateTime,
     steps: Arc<AtomicU16>,
+    objects: Arc<AtomicU16>,
 }
 
 /// One change of a zone within a request.
@@ -59,6 +63,21 @@ impl Run {
     pub fn next_step(&self) -> StepRef {
         let ordinal = self.steps.fetch_add(1, Ordering::Relaxed);
         StepRef { key: self.key, run: self.id, ordinal, resumed: self.resumed }
+    }
+
+    /// The id of the next object that the request makes: the same for whoever repeats it, so that nothing is made twice.
+    pub fn next_object(&self) -> Uuid {
+        let ordinal = self.objects.fetch_add(1, Ordering::Relaxed);
+        let random = fingerprint(&[&self.key, &ordinal.to_be_bytes()]);
+        let millis = u64::try_from(self.since.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+        let mut bytes = [0; 10];
+        bytes.copy_from_slice(&random[..10]);
+        uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+    }
+
+    /// Whether an earlier request under the key may have made something.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
     }
 
     /// Says that the request still runs. A mark that is lost is no failure yet: nothing is written without it.
@@ -100,9 +119,9 @@ pub async fn begin(
 ) -> Result<Begun> {
     let digest = KeyDigest { key: digest(context, key), fingerprint };
     let id = Uuid::now_v7();
-    match within(idempotency::take(&services.db, &digest, id)).await? {
-        Taken::Ours { resumed } => {
-            Ok(Begun::Run(Run { key: digest.key, id, resumed, steps: Arc::new(AtomicU16::new(0)) }))
+    match within(idempotency::take(&services.db, &digest, id, services.clock.now())).await? {
+        Taken::Ours { resumed, since } => {
+            Ok(Begun::Run(Run { key: digest.key, id, resumed, since, steps: Arc::default(), objects: Arc::default() }))
         }
         Taken::Done(answer) => Ok(Begun::Answered(answer)),
         Taken::Running => Err(in_progress()),

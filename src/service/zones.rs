@@ -162,7 +162,9 @@ pub async fn create(services: &Services, context: &Context, claim: ZoneClaim) ->
         services.writer.check_service().await?;
     }
     let challenge = needs_proof.then(|| new_challenge(services, zone.id));
-    insert(services, context, &access, &zone, challenge.as_ref()).await?;
+    if !was_made(services, context, zone.id).await? {
+        insert(services, context, &access, &zone, challenge.as_ref()).await?;
+    }
     if !needs_proof {
         let (row, access) = load(services, context, zone.id, Permission::DomainsCreate).await?;
         if let Err(error) = go_live(services, context, &row, access, None).await {
@@ -172,6 +174,18 @@ pub async fn create(services: &Services, context: &Context, claim: ZoneClaim) ->
     }
     let (row, access) = load(services, context, zone.id, Permission::DomainsCreate).await?;
     detail(services, row, &access).await
+}
+
+/// Whether an earlier request, of which this is the repetition, made the claim and could not say so.
+async fn was_made(services: &Services, context: &Context, zone: ZoneId) -> Result<bool> {
+    if !context.request.is_repeated() {
+        return Ok(false);
+    }
+    match load(services, context, zone, Permission::DomainsCreate).await {
+        Ok(_) => Ok(true),
+        Err(Error::NotFound(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Result<NewZone> {
@@ -195,7 +209,7 @@ fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Resu
         return Err(invalid_name("Invalid domain name"));
     }
     Ok(NewZone {
-        id: ZoneId::new(),
+        id: ZoneId(context.request.new_object()),
         name,
         zone_type,
         default_ttl: checked_ttl(default_ttl.unwrap_or(DEFAULT_TTL))?,

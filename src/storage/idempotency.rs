@@ -6,11 +6,12 @@
 
 use sqlx::mysql::MySqlRow;
 use sqlx::{FromRow, MySql, Row, Transaction};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::ids::ChangeId;
 
-use super::{Db, Result};
+use super::{Db, Result, datetime};
 
 /// How long a request holds its key without renewing it: what died is repeated after this.
 pub const MARK_SECONDS: u32 = 15;
@@ -38,9 +39,12 @@ pub struct StoredAnswer {
 /// What became of the wish to run under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// The caller runs. `resumed`: somebody ran before and left no answer; changes may have been made.
+    /// The caller runs.
     Ours {
+        /// Somebody ran before and left no answer; changes may have been made.
         resumed: bool,
+        /// When the first of them began.
+        since: OffsetDateTime,
     },
     Running,
     Done(StoredAnswer),
@@ -53,6 +57,7 @@ struct KeyRow {
     run: Uuid,
     is_overdue: bool,
     is_forgotten: bool,
+    since: OffsetDateTime,
     answer: Option<StoredAnswer>,
 }
 
@@ -73,17 +78,18 @@ impl FromRow<'_, MySqlRow> for KeyRow {
             run: row.try_get("run")?,
             is_overdue: row.try_get::<i64, _>("is_overdue")? == 1,
             is_forgotten: row.try_get::<i64, _>("is_forgotten")? == 1,
+            since: row.try_get("created_at")?,
             answer,
         })
     }
 }
 
 /// Takes a key for `run`, unless somebody else has it or had it.
-pub async fn take(db: &Db, key: &KeyDigest, run: Uuid) -> Result<Taken> {
+pub async fn take(db: &Db, key: &KeyDigest, run: Uuid, now: OffsetDateTime) -> Result<Taken> {
     const ATTEMPTS: u32 = 3; // the row may be swept in between
     for _ in 0..ATTEMPTS {
-        match insert(db, key, run).await {
-            Ok(()) => return Ok(Taken::Ours { resumed: false }),
+        match insert(db, key, run, now).await {
+            Ok(()) => return Ok(Taken::Ours { resumed: false, since: now }),
             Err(error) if error.is_duplicate_of("PRIMARY") => {}
             Err(error) => return Err(error),
         }
@@ -100,20 +106,21 @@ pub async fn take(db: &Db, key: &KeyDigest, run: Uuid) -> Result<Taken> {
             return Ok(Taken::Done(answer));
         }
         let taken = row.is_overdue && take_over(db, key, row.run, run).await?;
-        return Ok(if taken { Taken::Ours { resumed: true } } else { Taken::Running });
+        return Ok(if taken { Taken::Ours { resumed: true, since: row.since } } else { Taken::Running });
     }
     Ok(Taken::Running)
 }
 
-async fn insert(db: &Db, key: &KeyDigest, run: Uuid) -> Result<()> {
+async fn insert(db: &Db, key: &KeyDigest, run: Uuid, now: OffsetDateTime) -> Result<()> {
     sqlx::query(
         "INSERT INTO idempotency_keys (digest, fingerprint, run, deadline, created_at) \
-         VALUES (?, ?, ?, NOW(6) + INTERVAL ? SECOND, NOW(6))",
+         VALUES (?, ?, ?, NOW(6) + INTERVAL ? SECOND, ?)",
     )
     .bind(&key.key[..])
     .bind(&key.fingerprint[..])
     .bind(run)
     .bind(MARK_SECONDS)
+    .bind(datetime(now))
     .execute(db.pool())
     .await?;
     Ok(())
@@ -121,7 +128,7 @@ async fn insert(db: &Db, key: &KeyDigest, run: Uuid) -> Result<()> {
 
 async fn find(db: &Db, key: &KeyDigest) -> Result<Option<KeyRow>> {
     let sql = "SELECT fingerprint, run, deadline < NOW(6) AS is_overdue, \
-               created_at < NOW(6) - INTERVAL ? HOUR AS is_forgotten, status, headers, body, decisions \
+               created_at < NOW(6) - INTERVAL ? HOUR AS is_forgotten, created_at, status, headers, body, decisions \
                FROM idempotency_keys WHERE digest = ?";
     Ok(sqlx::query_as(sql).bind(KEEP_HOURS).bind(&key.key[..]).fetch_optional(db.pool()).await?)
 }
@@ -288,6 +295,18 @@ mod tests {
         Step { key: key.key, run, ordinal: 0, outcome: "made".into() }
     }
 
+    async fn take_now(db: &Db, key: &KeyDigest, run: Uuid) -> Result<Taken> {
+        take(db, key, run, crate::clock::Clock::system().now()).await
+    }
+
+    /// None: not the caller's to run.
+    fn resumed(taken: Taken) -> Option<bool> {
+        match taken {
+            Taken::Ours { resumed, .. } => Some(resumed),
+            Taken::Running | Taken::Done(_) | Taken::Reused => None,
+        }
+    }
+
     async fn age(db: &Db, hours: u32) {
         let sql = "UPDATE idempotency_keys SET created_at = created_at - INTERVAL ? HOUR, \
                    deadline = deadline - INTERVAL ? HOUR";
@@ -313,34 +332,34 @@ mod tests {
     async fn one_runs_under_a_key_and_the_others_hear_of_it_or_get_its_answer() {
         let db = database().await;
         let (key, first, second) = (key(1), Uuid::now_v7(), Uuid::now_v7());
-        assert_eq!(take(&db, &key, first).await.expect("taken"), Taken::Ours { resumed: false });
-        assert_eq!(take(&db, &key, second).await.expect("looked"), Taken::Running);
+        assert_eq!(resumed(take_now(&db, &key, first).await.expect("taken")), Some(false));
+        assert_eq!(take_now(&db, &key, second).await.expect("looked"), Taken::Running);
         let other = KeyDigest { fingerprint: [0; 32], ..key };
-        assert_eq!(take(&db, &other, second).await.expect("looked"), Taken::Reused);
+        assert_eq!(take_now(&db, &other, second).await.expect("looked"), Taken::Reused);
         finish(&db, &key.key, first, &answer()).await.expect("finished");
-        assert_eq!(take(&db, &key, second).await.expect("looked"), Taken::Done(answer()));
+        assert_eq!(take_now(&db, &key, second).await.expect("looked"), Taken::Done(answer()));
     }
 
     #[tokio::test]
     async fn a_key_whose_request_died_goes_to_one_of_those_who_repeat_it_and_the_dead_write_nothing() {
         let db = database().await;
         let (key, dead) = (key(2), Uuid::now_v7());
-        take(&db, &key, dead).await.expect("taken");
+        take_now(&db, &key, dead).await.expect("taken");
         release(&db, &key.key, dead).await.expect("released");
-        let takers = (0..8).map(|_| take(&db, &key, Uuid::now_v7()));
+        let takers = (0..8).map(|_| take_now(&db, &key, Uuid::now_v7()));
         let taken = futures::future::try_join_all(takers).await.expect("looked");
-        assert_eq!(taken.iter().filter(|taken| **taken == Taken::Ours { resumed: true }).count(), 1, "{taken:?}");
+        assert_eq!(taken.iter().filter(|taken| resumed((*taken).clone()) == Some(true)).count(), 1, "{taken:?}");
         assert!(!bind(&db, step_of(&key, dead), ChangeId::new()).await, "the dead one's intent cannot be");
         assert!(!renew(&db, &key.key, dead).await.expect("looked"));
         finish(&db, &key.key, dead, &answer()).await.expect("nothing finished");
-        assert_eq!(take(&db, &key, Uuid::now_v7()).await.expect("looked"), Taken::Running);
+        assert_eq!(take_now(&db, &key, Uuid::now_v7()).await.expect("looked"), Taken::Running);
     }
 
     #[tokio::test]
     async fn a_step_stands_as_its_batch_does() {
         let db = database().await;
         let (key, run) = (key(3), Uuid::now_v7());
-        take(&db, &key, run).await.expect("taken");
+        take_now(&db, &key, run).await.expect("taken");
         assert_eq!(step(&db, &key.key, 0).await.expect("looked"), StepState::Open);
         let (dropped, applied) = (ChangeId::new(), ChangeId::new());
         assert!(bind(&db, step_of(&key, run), dropped).await);
@@ -357,18 +376,18 @@ mod tests {
         let (old, swept) = (key(4), key(5));
         for key in [&old, &swept] {
             let run = Uuid::now_v7();
-            take(&db, key, run).await.expect("taken");
+            take_now(&db, key, run).await.expect("taken");
             assert!(bind(&db, step_of(key, run), ChangeId::new()).await);
             finish(&db, &key.key, run, &answer()).await.expect("finished");
         }
         age(&db, 23).await;
-        assert_eq!(take(&db, &old, Uuid::now_v7()).await.expect("looked"), Taken::Done(answer()));
+        assert_eq!(take_now(&db, &old, Uuid::now_v7()).await.expect("looked"), Taken::Done(answer()));
         assert_eq!(sweep(&db).await.expect("swept"), 0);
         age(&db, 2).await;
         let anew = KeyDigest { fingerprint: [9; 32], ..old };
-        assert_eq!(take(&db, &anew, Uuid::now_v7()).await.expect("taken"), Taken::Ours { resumed: false });
+        assert_eq!(resumed(take_now(&db, &anew, Uuid::now_v7()).await.expect("taken")), Some(false));
         assert_eq!(step(&db, &old.key, 0).await.expect("looked"), StepState::Open);
         assert_eq!(sweep(&db).await.expect("swept"), 2, "a key and its step, not the new one");
-        assert_eq!(take(&db, &anew, Uuid::now_v7()).await.expect("looked"), Taken::Running);
+        assert_eq!(take_now(&db, &anew, Uuid::now_v7()).await.expect("looked"), Taken::Running);
     }
 }

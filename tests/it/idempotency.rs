@@ -25,6 +25,7 @@ pub fn tests() -> Trials {
         who_has_lost_the_right_hears_the_answer_no_more,
         sixteen_clients_repeat_one_request_through_two_replicas_one_killed_and_one_record_is_there,
         a_client_that_sends_everything_twice_leaves_what_one_leaves,
+        a_client_that_retries_until_it_is_answered_leaves_what_one_leaves_whatever_dies,
         after_a_504_the_key_gets_what_recovery_settles,
     ]
 }
@@ -225,45 +226,176 @@ async fn until_answered(replicas: [Api; 2], value: String, path: String) -> Valu
     panic!("no answer for {value}")
 }
 
-/// Does the same work, each request sent as often as `times` says; what is left then.
-async fn work(world: &World, times: usize) -> (Vec<Value>, i64, Vec<Value>) {
-    let api = world.admin();
-    let domain = world.live(&api, "twice").await;
-    let mut ids = Vec::new();
-    let mut next = 0;
-    let mut send = async |method: Method, path: String, body: Option<Value>| {
-        next += 1;
-        let key = format!("{}-{next}", domain.name);
-        let mut last = None;
-        for n in 0..times {
-            let api = api.at(&world.urls[n % world.urls.len()]);
-            last = Some(keyed(&api, &key, method.clone(), &path, body.clone()).await);
+/// How a client sends its requests.
+#[derive(Clone, Copy)]
+enum Manner {
+    Once,
+    Twice,
+    /// Again, at any replica, until the answer counts.
+    UntilAnswered,
+}
+
+/// A client with what it needs, apart from the world whose servers die.
+struct Worker {
+    /// With a key, at each replica.
+    replicas: Vec<Api>,
+    /// Logged in, at each replica.
+    users: Vec<Api>,
+    manner: Manner,
+    label: String,
+    sent: usize,
+}
+
+impl Worker {
+    fn new(world: &World, domain: &Domain, manner: Manner) -> Self {
+        let at_each = |api: &Api| world.urls.iter().map(|url| api.at(url)).collect();
+        let (replicas, users) = (at_each(&world.admin()), at_each(&world.admin_user()));
+        Self { replicas, users, manner, label: domain.name.clone(), sent: 0 }
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.sent += 1;
+        let key = format!("{}-{}", self.label, self.sent);
+        // keys are made by people
+        let callers = if path.starts_with("/api-keys") { &self.users } else { &self.replicas };
+        let at = |n: usize| callers[n % callers.len()].clone();
+        let once = async |n: usize| keyed(&at(n), &key, method.clone(), path, body.clone()).await;
+        match self.manner {
+            Manner::Once => once(0).await,
+            Manner::Twice => {
+                once(0).await;
+                once(1).await
+            }
+            Manner::UntilAnswered => {
+                const ATTEMPTS: usize = 1_200;
+                for n in 0..ATTEMPTS {
+                    match at(n).try_send(request(&at(n), &key, method.clone(), path, body.clone())).await {
+                        Ok(answer) if answer.status < 500 && answer.body["code"] != "idempotency_in_progress" => {
+                            return answer;
+                        }
+                        Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    }
+                }
+                panic!("no answer: {method} {path}")
+            }
         }
-        last.expect("an answer")
-    };
+    }
+}
+
+/// What a client leaves behind: records, changes in the history, audit entries, domains and keys.
+type Left = (Vec<Value>, i64, Vec<Value>, usize, usize);
+
+async fn work(world: &World, domain: &Domain, manner: Manner) -> Left {
+    do_work(Worker::new(world, domain, manner), domain.clone()).await;
+    left(world, domain).await
+}
+
+/// The same work, whatever happens meanwhile.
+async fn do_work(mut worker: Worker, domain: Domain) {
+    let label = domain.name.clone();
+    let mut ids = Vec::new();
     for n in 0..6 {
-        let made = send(Method::POST, domain.records(), text(&format!("value {n}"))).await.ok();
+        let made = worker.send(Method::POST, &domain.records(), text(&format!("value {n}"))).await.ok();
         ids.push(made["id"].as_str().expect("an id").to_owned());
     }
     let many = json!({"records": [
         {"name": "a", "type": "A", "content": "192.0.2.1"}, {"name": "b", "type": "A", "content": "192.0.2.2"}]});
-    send(Method::POST, format!("{}/bulk", domain.records()), Some(many)).await.ok();
-    send(Method::PATCH, domain.record(&ids[0]), Some(json!({"content": "edited", "ttl": 60}))).await.ok();
-    assert_eq!(send(Method::DELETE, domain.record(&ids[1]), None).await.status, 204);
-    assert_eq!(send(Method::POST, domain.records(), text("edited")).await.status, 409);
+    worker.send(Method::POST, &format!("{}/bulk", domain.records()), Some(many)).await.ok();
+    worker.send(Method::PATCH, &domain.record(&ids[0]), Some(json!({"content": "edited", "ttl": 60}))).await.ok();
+    assert_eq!(worker.send(Method::DELETE, &domain.record(&ids[1]), None).await.status, 204);
+    assert_eq!(worker.send(Method::POST, &domain.records(), text("edited")).await.status, 409);
+    for n in 0..4 {
+        let body = json!({"name": format!("n{n}-{label}"), "domain_type": "primary"});
+        worker.send(Method::POST, "/domains/", Some(body)).await.ok();
+        let source = ("user", directory::NORTHWIND_ADMIN);
+        let body = json!({"name": label, "permission_source": source.0, "permission_source_id": source.1});
+        worker.send(Method::POST, "/api-keys/", Some(body)).await.ok();
+    }
+}
+
+async fn left(world: &World, domain: &Domain) -> Left {
+    let api = world.admin();
     let shown = |record: &Value| json!([record["display_name"], record["type"], record["content"], record["ttl"]]);
-    let records = api.records(&domain).await.iter().map(shown).collect();
+    let records = api.records(domain).await.iter().map(shown).collect();
     let entries = world.audit("resource_type=record").await;
     let of_zone = |entry: &&Value| entry["resource_name"].as_str().is_some_and(|name| name.contains(&domain.name));
     let entries = entries.iter().filter(of_zone).map(|entry| entry["action"].clone()).collect();
-    (records, changes(world, &domain).await, entries)
+    let claims = api.get(&format!("/domains/?search={}&status=pending_validation", domain.name)).await.ok();
+    let keys = "SELECT COUNT(*) FROM api_keys WHERE name = ?";
+    let keys: i64 = sqlx::query_scalar(keys).bind(&domain.name).fetch_one(&world.db).await.expect("a count");
+    let claims = claims["data"].as_array().expect("domains").len();
+    (records, changes(world, domain).await, entries, claims, usize::try_from(keys).expect("a count"))
 }
 
 async fn a_client_that_sends_everything_twice_leaves_what_one_leaves() {
     let world = World::shared().await;
-    let once = work(world, 1).await;
-    assert_eq!(once.0.len(), 7);
-    assert_eq!(work(world, 2).await, once);
+    let api = world.admin();
+    let once = work(world, &world.live(&api, "twice").await, Manner::Once).await;
+    assert_eq!((once.0.len(), once.3, once.4), (7, 4, 4));
+    assert_eq!(work(world, &world.live(&api, "twice").await, Manner::Twice).await, once);
+}
+
+async fn a_client_that_retries_until_it_is_answered_leaves_what_one_leaves_whatever_dies() {
+    const CLIENTS: usize = 4;
+    let seed = seed("retrying clients");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut world = World::private("retrying").await;
+    let api = world.admin();
+    let clean = work(&world, &world.live(&api, "clean").await, Manner::Once).await;
+    let mut domains = Vec::new();
+    for _ in 0..CLIENTS {
+        domains.push(world.live(&api, "retrying").await);
+    }
+    let start = |domain: &Domain| {
+        let worker = Worker::new(&world, domain, Manner::UntilAnswered);
+        tokio::spawn(do_work(worker, domain.clone()))
+    };
+    let clients: Vec<_> = domains.iter().map(start).collect();
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(50..700))).await;
+        match rng.random_range(0..4) {
+            0 => {
+                world.servers.pdns.kill().await;
+                world.servers.pdns.restart().await.expect("PowerDNS comes back");
+            }
+            1 => {
+                world.servers.mariadb.kill().await;
+                world.servers.mariadb.restart().await.expect("MariaDB comes back");
+            }
+            _ => {
+                let victim = rng.random_range(0..world.apis.len());
+                world.apis[victim].kill().await;
+                world.apis[victim].restart().await.expect("it comes back");
+            }
+        }
+        hurry(&world).await;
+        let sql = "UPDATE idempotency_keys SET deadline = NOW(6) - INTERVAL 1 SECOND WHERE status IS NULL";
+        // what died is given up at once, rather than in fifteen seconds; MariaDB may not be there yet
+        let _ = sqlx::query(sql).execute(&world.db).await;
+    }
+    for client in clients {
+        client.await.expect("all is answered");
+    }
+    until_steady(&world).await;
+    for domain in &domains {
+        assert_eq!(left(&world, domain).await, clean, "{}", domain.name);
+    }
+    world.stop().await;
+}
+
+/// Waits until no replica keeps a connection to a MariaDB that is gone.
+async fn until_steady(world: &World) {
+    const READS: usize = 60; // more than a replica has connections
+    eventually_within(Duration::from_secs(30), "every read is answered", || async {
+        for n in 0..READS {
+            let answer = world.admin().at(&world.urls[n % world.urls.len()]).get("/domains/").await;
+            if answer.status != 200 {
+                return Err(answer.text);
+            }
+        }
+        Ok(())
+    })
+    .await;
 }
 
 async fn after_a_504_the_key_gets_what_recovery_settles() {

@@ -50,7 +50,8 @@ pub struct ApiKeyPatch {
 /// A key and its secret, which is never told again.
 pub struct IssuedKey {
     pub key: ApiKeyRow,
-    pub secret: SecretString,
+    /// None: shown before, in an answer that was lost.
+    pub secret: Option<SecretString>,
 }
 
 /// One page of keys.
@@ -181,7 +182,7 @@ pub async fn regenerate(services: &Services, context: &Context, id: ApiKeyId) ->
         Ok(after)
     })
     .await?;
-    Ok(IssuedKey { key, secret })
+    Ok(IssuedKey { key, secret: Some(secret) })
 }
 
 /// Removes a key; the audit log remembers it.
@@ -292,7 +293,7 @@ async fn issue(
     let hash = services.identity.peppers().newest(&secret).ok_or_else(no_pepper)?;
     let now = services.clock.now();
     let key = ApiKeyRow {
-        id: ApiKeyId::new(),
+        id: ApiKeyId(by.request.new_object()),
         tenant,
         name,
         description,
@@ -312,15 +313,21 @@ async fn issue(
     };
     in_time(async {
         let mut tx = services.db.begin().await?;
+        if by.request.is_repeated()
+            && let Some(made) = store::find_for_update(&mut tx, &Visibility::system(), key.id).await?
+        {
+            // its secret went with the answer that was lost
+            return Ok(IssuedKey { key: made, secret: None });
+        }
         let (settings, count) = store::lock_and_count(&mut tx, tenant).await?;
         check_quota(&settings, count)?;
         store::insert(&mut tx, &key, &hash).await?;
         let entry = by.entry("api_key.create", &key, (Value::Null, described(&key)));
         storage::audit::append(&mut tx, None, &[entry]).await?;
-        Ok(tx.commit().await.map_err(StorageError::from)?)
+        tx.commit().await.map_err(StorageError::from)?;
+        Ok(IssuedKey { key, secret: Some(secret) })
     })
-    .await?;
-    Ok(IssuedKey { key, secret })
+    .await
 }
 
 /// One change of a key under its lock; what changes nothing is not recorded.
