@@ -1,5 +1,6 @@
 //! The HTTP edge: the only place (beside `dev/`) that knows axum, status codes and wire names.
 
+mod access_grants;
 mod api_keys;
 mod audit_logs;
 mod auth;
@@ -20,6 +21,7 @@ mod rate_limit;
 mod record_search;
 mod records;
 mod request_id;
+mod roles;
 mod routes;
 mod rrsets;
 mod validation;

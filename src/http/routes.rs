@@ -8,7 +8,8 @@ use utoipa_axum::routes;
 use crate::service::Services;
 
 use super::{
-    api_keys, audit_logs, auth, bulk, domains, health, history, jobs, login, record_search, records, rrsets, validation,
+    access_grants, api_keys, audit_logs, auth, bulk, domains, health, history, jobs, login, record_search, records,
+    roles, rrsets, validation,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
@@ -45,6 +46,12 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(api_keys::regenerate))
         .routes(routes!(api_keys::revoke))
         .routes(routes!(api_keys::activate))
+        .routes(routes!(access_grants::list, access_grants::create))
+        .routes(routes!(access_grants::get, access_grants::update, access_grants::delete))
+        .routes(routes!(roles::list, roles::create))
+        .routes(routes!(roles::get, roles::update, roles::delete))
+        .routes(routes!(roles::list_assignments, roles::assign))
+        .routes(routes!(roles::unassign))
         .routes(routes!(audit_logs::list))
         .routes(routes!(audit_logs::get))
         .routes(routes!(jobs::get))

@@ -3,6 +3,7 @@
 //!
 //! Sessions are READ COMMITTED; what must hold across statements is locked with `FOR UPDATE` at its place.
 
+pub mod access_grants;
 pub mod api_keys;
 pub mod audit;
 pub mod audit_log;
@@ -19,6 +20,7 @@ pub mod logged_out;
 pub mod record_ids;
 pub mod recurring_jobs;
 pub mod revocations;
+pub mod roles;
 pub mod settlement;
 pub mod staged;
 #[cfg(all(test, feature = "dev"))]
@@ -83,6 +85,8 @@ impl Db {
                     connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
                     // a lock that is not had in this time is answered as busy
                     connection.execute("SET SESSION innodb_lock_wait_timeout = 5").await?;
+                    // what one holder's rights follow from is read as one aggregate: far more than its bounds allow
+                    connection.execute("SET SESSION group_concat_max_len = 16777216").await?;
                     // a statement is given up by us, never cut in the middle by the server
                     connection.execute("SET SESSION max_statement_time = 0").await?;
                     Ok(())

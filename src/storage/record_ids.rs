@@ -4,7 +4,7 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{FromRow, MySql, QueryBuilder, Row, Transaction};
 use time::OffsetDateTime;
 
-use crate::ids::{RecordId, ZoneId};
+use crate::ids::{RecordId, TenantId, ZoneId};
 
 use super::{Db, Result, StorageError};
 
@@ -40,6 +40,13 @@ const PER_STATEMENT: usize = 1_000;
 pub async fn of_zone(db: &Db, zone: ZoneId) -> Result<Vec<RecordIdRow>> {
     let sql = "SELECT id, digest, created_at, updated_at FROM record_ids WHERE zone_id = ?";
     Ok(sqlx::query_as(sql).bind(zone.0).fetch_all(db.pool()).await?)
+}
+
+/// The zone of this tenant that has a record of this id: a look into the index of each zone, so for rare questions.
+pub async fn zone_of(db: &Db, tenant: TenantId, id: RecordId) -> Result<Option<ZoneId>> {
+    let sql = "SELECT z.id FROM zones z JOIN record_ids r ON r.zone_id = z.id AND r.id = ? WHERE z.tenant_id = ?";
+    let found: Option<uuid::Uuid> = sqlx::query_scalar(sql).bind(id.0).bind(tenant.0).fetch_optional(db.pool()).await?;
+    Ok(found.map(ZoneId))
 }
 
 /// Those with one of these ids or one of these digests.

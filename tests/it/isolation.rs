@@ -4,10 +4,105 @@ use reqwest::Method;
 use scaidns::dev::scaikey::directory;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Trials, World, trials};
+use crate::support::{Answer, Api, Domain, Trials, World, trials};
 
 pub fn tests() -> Trials {
-    trials![without_credentials_every_route_is_401, another_tenants_objects_are_404_on_every_route]
+    trials![
+        without_credentials_every_route_is_401,
+        another_tenants_objects_are_404_on_every_route,
+        every_route_has_a_row_that_says_who_may_call_it,
+        a_key_that_has_ended_is_401_on_every_route,
+        a_key_of_too_few_scopes_is_refused_on_every_route,
+    ]
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Who {
+    /// Anybody; its statuses are in [`OPEN`].
+    Open,
+    /// Whoever is let in: it tells of the caller alone, or of nothing that is anybody's.
+    LetIn,
+    /// Users, with a token: a key is 403.
+    Users,
+    /// Who holds this permission, of the tenant or of the object; `records:*`: any of them, as what it does asks.
+    Holds(&'static str),
+    /// The platform's admin.
+    Platform,
+}
+
+/// Every route of the product. One that is not here fails the tests below: whoever adds it says who may call it.
+const ROUTES: &[(&str, &str, Who)] = &[
+    ("GET", "/health/live", Who::Open),
+    ("GET", "/health/ready", Who::Open),
+    ("GET", "/api/v1/auth/config", Who::Open),
+    ("POST", "/api/v1/auth/token", Who::Open),
+    ("POST", "/api/v1/auth/refresh", Who::Open),
+    ("POST", "/api/v1/auth/validate", Who::Open),
+    ("POST", "/api/v1/auth/logout", Who::Users),
+    ("GET", "/api/v1/auth/me", Who::LetIn),
+    ("GET", "/api/v1/me/", Who::LetIn),
+    ("GET", "/api/v1/domains/types", Who::LetIn),
+    ("GET", "/api/v1/domains/", Who::Holds("domains:read")),
+    ("POST", "/api/v1/domains/", Who::Holds("domains:create")),
+    ("GET", "/api/v1/domains/{id}", Who::Holds("domains:read")),
+    ("PATCH", "/api/v1/domains/{id}", Who::Holds("domains:update")),
+    ("DELETE", "/api/v1/domains/{id}", Who::Holds("domains:delete")),
+    ("POST", "/api/v1/domains/{id}/restore", Who::Holds("domains:delete")),
+    ("GET", "/api/v1/domains/{id}/validation", Who::Holds("domains:read")),
+    ("POST", "/api/v1/domains/{id}/validation", Who::Holds("domains:update")),
+    ("DELETE", "/api/v1/domains/{id}/validation", Who::Holds("domains:update")),
+    ("POST", "/api/v1/domains/{id}/validation/check", Who::Holds("domains:update")),
+    ("GET", "/api/v1/domains/{id}/records", Who::Holds("records:read")),
+    ("POST", "/api/v1/domains/{id}/records", Who::Holds("records:create")),
+    ("POST", "/api/v1/domains/{id}/records/check", Who::Holds("records:create")),
+    ("POST", "/api/v1/domains/{id}/records/bulk", Who::Holds("records:create")),
+    ("GET", "/api/v1/domains/{id}/records/{rid}", Who::Holds("records:read")),
+    ("PATCH", "/api/v1/domains/{id}/records/{rid}", Who::Holds("records:update")),
+    ("DELETE", "/api/v1/domains/{id}/records/{rid}", Who::Holds("records:delete")),
+    ("POST", "/api/v1/domains/{id}/records/search", Who::Holds("records:read")),
+    ("POST", "/api/v1/domains/{id}/records/bulk-delete", Who::Holds("records:delete")),
+    ("PUT", "/api/v1/domains/{id}/rrsets", Who::Holds("records:*")),
+    ("PATCH", "/api/v1/domains/{id}/rrsets", Who::Holds("records:*")),
+    ("GET", "/api/v1/domains/{id}/changes", Who::Holds("records:read")),
+    ("GET", "/api/v1/domains/{id}/changes/diff", Who::Holds("records:read")),
+    ("GET", "/api/v1/domains/{id}/changes/{chg}", Who::Holds("records:read")),
+    ("POST", "/api/v1/domains/{id}/changes/{chg}/revert", Who::Holds("records:*")),
+    ("POST", "/api/v1/domains/{id}/restore-revision", Who::Holds("records:*")),
+    ("GET", "/api/v1/domains/{id}/access-grants", Who::Holds("access_grants:read")),
+    ("POST", "/api/v1/domains/{id}/access-grants", Who::Holds("access_grants:create")),
+    ("GET", "/api/v1/domains/{id}/access-grants/{grant_id}", Who::Holds("access_grants:read")),
+    ("PATCH", "/api/v1/domains/{id}/access-grants/{grant_id}", Who::Holds("access_grants:update")),
+    ("DELETE", "/api/v1/domains/{id}/access-grants/{grant_id}", Who::Holds("access_grants:delete")),
+    ("GET", "/api/v1/roles/", Who::Holds("roles:read")),
+    ("POST", "/api/v1/roles/", Who::Holds("roles:create")),
+    ("GET", "/api/v1/roles/{role_id}", Who::Holds("roles:read")),
+    ("PATCH", "/api/v1/roles/{role_id}", Who::Holds("roles:update")),
+    ("DELETE", "/api/v1/roles/{role_id}", Who::Holds("roles:delete")),
+    ("GET", "/api/v1/roles/{role_id}/assignments", Who::Holds("roles:read")),
+    ("POST", "/api/v1/roles/{role_id}/assignments", Who::Holds("roles:update")),
+    ("DELETE", "/api/v1/roles/{role_id}/assignments/{assignment_id}", Who::Holds("roles:update")),
+    ("GET", "/api/v1/api-keys/", Who::Users),
+    ("POST", "/api/v1/api-keys/", Who::Users),
+    ("GET", "/api/v1/api-keys/{key_id}", Who::Users),
+    ("PATCH", "/api/v1/api-keys/{key_id}", Who::Users),
+    ("DELETE", "/api/v1/api-keys/{key_id}", Who::Users),
+    ("POST", "/api/v1/api-keys/{key_id}/regenerate", Who::Users),
+    ("POST", "/api/v1/api-keys/{key_id}/revoke", Who::Users),
+    ("POST", "/api/v1/api-keys/{key_id}/activate", Who::Users),
+    ("GET", "/api/v1/admin/audit-logs/", Who::Holds("audit:read")),
+    ("GET", "/api/v1/admin/audit-logs/{log_id}", Who::Holds("audit:read")),
+    ("GET", "/api/v1/jobs/{job_id}", Who::Holds("domains:read")),
+    ("GET", "/api/v1/admin/jobs", Who::Platform),
+    ("GET", "/api/v1/admin/jobs/{job_id}", Who::Platform),
+];
+
+fn row(operation: &Operation) -> Who {
+    let found = ROUTES.iter().find(|(method, path, _)| operation.method == *method && operation.path == *path);
+    let (_, _, who) = found.unwrap_or_else(|| {
+        panic!("{} {} has no row in ROUTES: say there who may call it", operation.method, operation.path)
+    });
+    *who
 }
 
 /// Routes that anybody may call; one more needs a thought, and a line here.
@@ -126,6 +221,13 @@ async fn another_tenants_objects_are_404_on_every_route() {
     let key =
         json!({"name": "private key", "permission_source": "user", "permission_source_id": directory::NORTHWIND_ADMIN});
     let key = world.admin_user().post("/api-keys/", key).await.ok();
+    let role = json!({"name": "private role", "permissions": ["domains:read"]});
+    let role = world.admin_user().post("/roles/", role).await.ok();
+    let assigned = json!({"assignee_type": "user", "assignee_id": directory::NORTHWIND_ADMIN, "scope": "tenant"});
+    let roles = format!("/roles/{}", role["id"].as_str().expect("id"));
+    let assigned = world.admin_user().post(&format!("{roles}/assignments"), assigned).await.ok();
+    let grant = json!({"grant_type": "user", "grantee_id": directory::NORTHWIND_ADMIN, "role": "read_only"});
+    let grant = admin.post(&format!("{}/access-grants", domain.path()), grant).await.ok();
     let entry = world.audit(&format!("resource_id={}", domain.id)).await.remove(0);
     let text = |value: &Value| value["id"].as_str().expect("id").to_owned();
     let job = crate::jobs::finished_job(world, &domain, "import").await;
@@ -135,12 +237,17 @@ async fn another_tenants_objects_are_404_on_every_route() {
         ("rid", text(&record)),
         ("key_id", text(&key)),
         ("log_id", text(&entry)),
+        ("role_id", text(&role)),
+        ("assignment_id", text(&assigned)),
+        ("grant_id", text(&grant)),
         ("job_id", job),
         ("chg", text(&change)),
     ];
     let state = async || {
         let key = world.admin_user().get(&format!("/api-keys/{}", objects[2].1)).await.ok();
-        (admin.domain(&domain).await, admin.records_where(&domain, "include_system=true").await, key)
+        let user = world.admin_user();
+        let rights = [user.get(&format!("{roles}/assignments")).await.ok(), user.get(&roles).await.ok()];
+        (admin.domain(&domain).await, admin.records_where(&domain, "include_system=true").await, key, rights)
     };
     let before = state().await;
 
@@ -184,4 +291,96 @@ async fn another_tenants_objects_are_404_on_every_route() {
     }
     assert!(with_objects >= 20 && collections >= 5, "{with_objects} and {collections}");
     assert_eq!(state().await, before, "nothing of tenant A has changed");
+}
+
+async fn every_route_has_a_row_that_says_who_may_call_it() {
+    let world = World::shared().await;
+    let (_, operations) = operations(&world.admin()).await;
+    for operation in &operations {
+        assert_eq!(row(operation) == Who::Open, is_open(&operation.path), "{} {}", operation.method, operation.path);
+    }
+    for (method, path, _) in ROUTES {
+        let is_there = operations.iter().any(|operation| operation.method == *method && operation.path == *path);
+        assert!(is_there, "{method} {path} has a row and is no route");
+    }
+}
+
+/// A key of Northwind's admin with these fields besides.
+async fn key_with(world: &World, more: Value) -> (String, Api) {
+    let mut body =
+        json!({"name": "isolated", "permission_source": "user", "permission_source_id": directory::NORTHWIND_ADMIN});
+    for (name, value) in more.as_object().expect("fields") {
+        body[name] = value.clone();
+    }
+    let made = world.admin_user().post("/api-keys/", body).await.ok();
+    let text = |name: &str| made[name].as_str().unwrap_or_else(|| panic!("no {name} in {made}")).to_owned();
+    (text("id"), Api::with_key(&world.urls[0], &text("key")))
+}
+
+/// The path with objects of the tenant in it, where there are any to be had cheaply.
+fn filled(operation: &Operation, domain: &Domain, record: &Value) -> String {
+    let record = record["id"].as_str().expect("id");
+    operation.parameters().iter().fold(operation.path.clone(), |path, name| {
+        let value = match *name {
+            "id" => domain.id.as_str(),
+            "rid" => record,
+            // a system role, so that the role is there
+            "role_id" => "read_only",
+            _ => "x",
+        };
+        path.replace(&format!("{{{name}}}"), value)
+    })
+}
+
+async fn a_key_that_has_ended_is_401_on_every_route() {
+    let world = World::shared().await;
+    let domain = world.pending(&world.admin(), "ended").await;
+    let record = world.admin().add(&domain, "www", "A", "192.0.2.1").await;
+    let (revoked, ended) = key_with(world, json!({})).await;
+    world.admin_user().post_empty(&format!("/api-keys/{revoked}/revoke")).await.ok();
+    let (_, expired) = key_with(world, json!({"expires_at": "2020-01-01T00:00:00Z"})).await;
+    let unknown = Api::with_key(&world.urls[0], &format!("sdk_live_{}", "a".repeat(43)));
+    let (document, operations) = operations(&world.admin()).await;
+    for operation in operations.iter().filter(|operation| row(operation) != Who::Open) {
+        for (what, key) in [("revoked", &ended), ("expired", &expired), ("unknown", &unknown)] {
+            let answer = call(key, operation, &filled(operation, &domain, &record), &document).await;
+            assert!(!answer.text.contains(&domain.id) && !answer.text.contains(&domain.name), "{what}: {answer:?}");
+            answer.refused(401, "unauthenticated");
+        }
+    }
+    assert_eq!(world.admin().records(&domain).await, [record]);
+}
+
+async fn a_key_of_too_few_scopes_is_refused_on_every_route() {
+    let world = World::shared().await;
+    let domain = world.pending(&world.admin(), "scoped").await;
+    let record = world.admin().add(&domain, "www", "A", "192.0.2.1").await;
+    let (document, operations) = operations(&world.admin()).await;
+    let all: Vec<&str> = scaidns::authz::Permission::ALL.iter().map(|permission| permission.as_str()).collect();
+    let held = |permission: &&str| !permission.starts_with("platform:") && *permission != "validation:bypass";
+    let mut keys: std::collections::BTreeMap<&str, Api> = std::collections::BTreeMap::new();
+    for operation in &operations {
+        let path = filled(operation, &domain, &record);
+        let missing = match row(operation) {
+            Who::Open | Who::LetIn => continue,
+            Who::Holds(permission) => permission,
+            // whatever a key holds, it is none
+            Who::Users | Who::Platform => "",
+        };
+        if !keys.contains_key(missing) {
+            let is_missing = |permission: &&str| match missing.strip_suffix('*') {
+                Some(resource) => permission.starts_with(resource),
+                None => *permission == missing,
+            };
+            let scopes: Vec<&str> =
+                all.iter().copied().filter(held).filter(|permission| !is_missing(permission)).collect();
+            keys.insert(missing, key_with(world, json!({"scopes": scopes})).await.1);
+        }
+        let answer = call(&keys[missing], operation, &path, &document).await;
+        let described = format!("{} {} without {missing:?}: {}", operation.method, path, answer.text);
+        // 404 where the object is none of the domain's: nothing is told of it either
+        let is_absent = answer.status == 404 && path.contains("/x");
+        assert!(answer.status == 403 || is_absent, "{described}");
+    }
+    assert_eq!(world.admin().records(&domain).await, [record], "nothing was written");
 }

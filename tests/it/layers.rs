@@ -125,7 +125,7 @@ fn first_word(text: &str) -> Option<String> {
 }
 
 /// The tables that rights follow from.
-const RIGHTS: [&str; 8] = [
+const RIGHTS: [&str; 10] = [
     "api_keys",
     "partners",
     "tenants",
@@ -134,12 +134,15 @@ const RIGHTS: [&str; 8] = [
     "group_members",
     "role_assignments",
     "logged_out_tokens",
+    "roles",
+    "access_grants",
 ];
 
 /// What writes to them and ends or changes nobody's right, and why.
-const HARMLESS: [(&str, &str); 4] = [
+const HARMLESS: [(&str, &str); 5] = [
     ("api_keys.rs", "insert"),              // a new key: no replica remembers anything of it
     ("api_keys.rs", "count_uses"),          // counters
+    ("roles.rs", "insert"),                 // a new role, which nobody holds yet
     ("mirror.rs", "insert_user_if_absent"), // a new user, as a new key
     ("logged_out.rs", "sweep"),             // of tokens that have expired
 ];

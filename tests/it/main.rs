@@ -14,6 +14,7 @@ mod bulk_delete;
 mod crash;
 mod domains;
 mod errors;
+mod grants;
 mod history;
 mod idempotency;
 mod isolation;
@@ -30,6 +31,7 @@ mod races;
 mod rate_limits;
 mod records;
 mod revocations;
+mod roles;
 mod rrsets;
 mod sequences;
 mod smoke;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         ("crash", crash::tests()),
         ("domains", domains::tests()),
         ("errors", errors::tests()),
+        ("grants", grants::tests()),
         ("idempotency", idempotency::tests()),
         ("history", history::tests()),
         ("isolation", isolation::tests()),
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         ("revocations", revocations::tests()),
         ("rrsets", rrsets::tests()),
         ("sequences", sequences::tests()),
+        ("roles", roles::tests()),
         ("smoke", smoke::tests()),
         ("tour", tour::tests()),
         ("types", types::tests()),

@@ -96,7 +96,7 @@ pub fn expires_at(at: Option<OffsetDateTime>) -> Result<Option<OffsetDateTime>> 
     cut.map(Some).ok_or_else(|| schema("expires_at", "must be from 1970 to 9998"))
 }
 
-fn bounded_text(field: &'static str, text: String, most: usize) -> Result<String> {
+pub fn bounded_text(field: &'static str, text: String, most: usize) -> Result<String> {
     if text.chars().count() > most {
         return Err(schema(field, &format!("must have at most {most} characters")));
     }

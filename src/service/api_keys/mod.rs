@@ -1,7 +1,7 @@
 //! API keys: making, changing, ending them. Every change and its audit entry are one transaction.
 
 pub mod input;
-mod source;
+pub(super) mod source;
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ pub async fn create(services: &Services, context: &Context, wanted: NewApiKey) -
     let draft = Draft::check(wanted)?;
     let owner = asker.find(&services.db, &draft.source).await?;
     let tenant = tenant(services, context.caller.tenant).await?;
-    let held = held_anywhere(&asker.may_issue(&owner, tenant.id, &tenant)?);
+    let held = held_anywhere(&asker.may_issue(&owner, &tenant, services.clock.now())?);
     let by = By { actor: (&context.caller.actor).into(), request: &context.request };
     issue(services, draft, &owner, tenant.id, held, by).await
 }
@@ -107,7 +107,7 @@ pub async fn create_as_operator(services: &Services, wanted: NewApiKey) -> Resul
     let draft = Draft::check(wanted)?;
     let owner = source::find_holder(&services.db, &draft.source).await?.ok_or(Error::NotFound("Owner"))?;
     check_standing(&owner)?;
-    let held = held_anywhere(&assignments_in(&owner, admin_role(&owner), &owner.home));
+    let held = held_anywhere(&assignments_in(&owner, admin_role(&owner), &owner.home, services.clock.now()));
     let actor = ActorRecord::from(&crate::authz::Actor::System { name: "operator" });
     let by = By { actor, request: &RequestInfo::none() };
     issue(services, draft, &owner, owner.home.id, held, by).await
@@ -375,7 +375,7 @@ async fn check_issuable(services: &Services, context: &Context, id: ApiKeyId) ->
     let owner = source::of_key(&services.db, &key).await?;
     check_standing(&owner)?;
     let tenant = tenant(services, key.tenant).await?;
-    asker.may_issue(&owner, tenant.id, &tenant)?;
+    asker.may_issue(&owner, &tenant, services.clock.now())?;
     Ok(())
 }
 

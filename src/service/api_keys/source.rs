@@ -1,10 +1,13 @@
 //! Whose rights a key may have, and who may say so. The same test guards whatever hands out a
 //! secret or brings one back to life.
 
+use time::OffsetDateTime;
+
 use crate::authz::{Actor, Assignment, Caller, Permission, Target, Visibility, decide};
 use crate::ids::{ApiKeyId, GroupId, TenantId, UserId};
 use crate::storage::api_keys::{ApiKeyRow, Source};
 use crate::storage::directory::{self, Holder, HolderKind, Reference, TenantRow};
+use crate::storage::roles::Assignee;
 use crate::storage::{self, Db};
 use crate::tenancy::Standing;
 
@@ -70,12 +73,12 @@ impl<'a> Asker<'a> {
     }
 
     /// Whether the caller may have a secret that gives what the source has in `tenant`; what that is.
-    pub fn may_issue(&self, source: &Holder, tenant: TenantId, tenant_row: &TenantRow) -> Result<Vec<Assignment>> {
-        let assignments = assignments_in(source, admin_role(source), tenant_row);
+    pub fn may_issue(&self, source: &Holder, tenant: &TenantRow, now: OffsetDateTime) -> Result<Vec<Assignment>> {
+        let assignments = assignments_in(source, admin_role(source), tenant, now);
         if !self.owns(source_of(source)) {
-            decide(self.caller, Permission::ApiKeysCreate, Target::Tenant(tenant))?;
+            decide(self.caller, Permission::ApiKeysCreate, Target::Tenant(tenant.id))?;
         }
-        if !covers(self.caller, &assignments, tenant) {
+        if !covers(self.caller, &assignments, tenant.id) {
             let message = "The source of the key holds more than you do".into();
             return Err(Error::Forbidden { message, code: "source_exceeds_caller" });
         }
@@ -114,6 +117,23 @@ pub async fn find_holder(db: &Db, reference: &SourceReference) -> Result<Option<
         SourceReference::User(id) => storage::within(directory::user(db, &everywhere, id)).await?,
         SourceReference::Group(id) => storage::within(directory::group(db, &everywhere, id)).await?,
     })
+}
+
+/// The user or group of this tenant that a body names; one that is gone is not there.
+pub async fn find_in_tenant(db: &Db, reference: &SourceReference, tenant: TenantId) -> Result<Holder> {
+    let found = find_holder(db, reference).await?;
+    found.filter(|holder| holder.home.id == tenant && !is_gone(holder)).ok_or(match reference {
+        SourceReference::User(_) => Error::NotFound("User"),
+        SourceReference::Group(_) => Error::NotFound("Group"),
+    })
+}
+
+/// Whom a role or grant is given to.
+pub fn assignee(holder: &Holder) -> Assignee {
+    match &holder.kind {
+        HolderKind::User(user) => Assignee::User(user.id),
+        HolderKind::Group(group) => Assignee::Group(group.id),
+    }
 }
 
 pub fn source_of(holder: &Holder) -> Source {

@@ -18,7 +18,7 @@ pub(super) async fn caller(identity: &Inner, secret: &str, from: Option<IpAddr>)
     let presented = find(identity, secret, from).await?.ok_or_else(|| refused("API key is invalid"))?;
     let now = identity.clock.now();
     check(&presented, from, now)?;
-    let caller = caller_of(&presented)?;
+    let caller = caller_of(&presented, now)?;
     identity.uses.count(&caller, from, now);
     let PresentedKey { key, tenant, owner: _ } = presented.as_ref();
     let requests_per_minute = Quotas::read(&tenant.settings).requests_per_minute;
@@ -71,7 +71,7 @@ fn is_allowed_from(key: &ApiKeyRow, from: Option<IpAddr>) -> bool {
         || from.is_some_and(|address| key.ip_whitelist.iter().any(|allowed| allowed.network.contains(&address)))
 }
 
-fn caller_of(presented: &PresentedKey) -> Result<Caller> {
+fn caller_of(presented: &PresentedKey, now: OffsetDateTime) -> Result<Caller> {
     let PresentedKey { key, tenant, owner } = presented;
     let scopes = key.scopes.as_ref().map(|scopes| PermissionSet::parse(scopes.iter().map(String::as_str)));
     let scopes = scopes.transpose().map_err(|error| Error::Internal(format!("stored scope of {}: {error}", key.id)))?;
@@ -84,7 +84,7 @@ fn caller_of(presented: &PresentedKey) -> Result<Caller> {
     Ok(Caller {
         actor,
         tenant: tenant.id,
-        assignments: key_assignments_in(owner, tenant),
+        assignments: key_assignments_in(owner, tenant, now),
         scopes,
         decisions: Default::default(),
     })

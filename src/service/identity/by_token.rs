@@ -45,7 +45,7 @@ async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew
     let caller = Caller {
         actor: Actor::User { id, scaikey_id, email, name },
         tenant: acted.id,
-        assignments: assignments_in(&holder, role, &acted),
+        assignments: assignments_in(&holder, role, &acted, identity.clock.now()),
         scopes: None,
         decisions: Default::default(),
     };

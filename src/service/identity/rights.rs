@@ -1,8 +1,17 @@
 //! What a user or a group holds in a tenant, decided from the mirror alone. Pure.
 
-use crate::authz::{Assignment, AssignmentScope, Caller, PermissionSet, Role, SystemRole, Target, ZoneRef, decide};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use crate::authz::{
+    Assignment, AssignmentScope, Caller, CustomRole, NamePattern, Names, PermissionSet, RecordScope, Role, SystemRole,
+    Target, ZoneRef, decide,
+};
+use crate::dns::RecordType;
 use crate::ids::{TenantId, ZoneId};
-use crate::storage::directory::{Holder, HolderKind, StoredAssignment, TenantRow, UserRow};
+use crate::storage::directory::{Holder, HolderKind, StoredAssignment, StoredRecord, StoredRole, TenantRow, UserRow};
 use crate::tenancy::{AdminRole, Standing};
 
 use super::super::{Error, Result};
@@ -19,17 +28,18 @@ pub fn reaches(home: &TenantRow, role: AdminRole, tenant: &TenantRow) -> bool {
     }
 }
 
-/// What `holder` holds where it acts in `tenant`, given the admin role that counts.
-pub fn assignments_in(holder: &Holder, role: AdminRole, tenant: &TenantRow) -> Vec<Assignment> {
-    let stored = holder.assignments.iter().filter_map(|stored| stored_assignment(stored, tenant.id));
+/// What `holder` holds at this moment where it acts in `tenant`, given the admin role that counts.
+pub fn assignments_in(holder: &Holder, role: AdminRole, tenant: &TenantRow, now: OffsetDateTime) -> Vec<Assignment> {
+    let lasting = |stored: &&StoredAssignment| stored.expires_at.is_none_or(|at| at > now);
+    let stored = holder.assignments.iter().filter(lasting).filter_map(|stored| stored_assignment(stored, tenant.id));
     admin_assignment(&holder.home, role, tenant).into_iter().chain(stored).collect()
 }
 
 /// The same for a key, which acts in its tenant only: what is held on the platform holds in that tenant.
-pub fn key_assignments_in(holder: &Holder, tenant: &TenantRow) -> Vec<Assignment> {
+pub fn key_assignments_in(holder: &Holder, tenant: &TenantRow, now: OffsetDateTime) -> Vec<Assignment> {
     let scope = AssignmentScope::Tenant(tenant.id);
     let mut pinned = Vec::new();
-    for Assignment { role, scope: held } in assignments_in(holder, admin_role(holder), tenant) {
+    for Assignment { role, scope: held } in assignments_in(holder, admin_role(holder), tenant, now) {
         if held != AssignmentScope::Platform {
             pinned.push(Assignment { role, scope: held });
             continue;
@@ -106,24 +116,48 @@ fn admin_assignment(home: &TenantRow, role: AdminRole, tenant: &TenantRow) -> Op
     }
 }
 
-/// Roles and scopes of unknown names give nothing.
+/// Roles and scopes of unknown names give nothing, nor does what else cannot be read. A tenant's own role never holds
+/// beyond the tenant.
 fn stored_assignment(stored: &StoredAssignment, tenant: TenantId) -> Option<Assignment> {
-    let StoredAssignment { tenant: held_in, role, scope, scope_id } = stored;
-    let role = SystemRole::parse(role)?;
+    let StoredAssignment { tenant: held_in, role, custom, scope, scope_id, record, pattern, types, expires_at: _ } =
+        stored;
+    let role = match custom {
+        Some(StoredRole { id, name, permissions }) => {
+            let permissions = PermissionSet::parse(permissions.iter().map(String::as_str)).ok()?;
+            Role::Custom(Arc::new(CustomRole { id: *id, name: name.clone(), permissions }))
+        }
+        None => Role::System(SystemRole::parse(role)?),
+    };
     let scope = match scope.as_str() {
-        "platform" => AssignmentScope::Platform,
+        "platform" if custom.is_none() => AssignmentScope::Platform,
         _ if *held_in != tenant => return None,
         "tenant" => AssignmentScope::Tenant(tenant),
-        "domain" => AssignmentScope::Zone(ZoneId((*scope_id)?)),
+        "domain" => zone_scope(ZoneId((*scope_id)?), pattern.as_deref(), types.as_deref())?,
+        "record" => {
+            let StoredRecord { zone, name, record_type } = record.as_ref()?;
+            let types = Some(BTreeSet::from([RecordType::from_server(record_type)]));
+            AssignmentScope::Records(*zone, RecordScope { names: Names::Only(name.as_str().into()), types })
+        }
         _ => return None,
     };
-    Some(Assignment::new(role, scope))
+    Some(Assignment { role, scope })
+}
+
+/// A zone, or the part of it that a pattern and types leave.
+pub fn zone_scope(zone: ZoneId, pattern: Option<&str>, types: Option<&[String]>) -> Option<AssignmentScope> {
+    if pattern.is_none() && types.is_none() {
+        return Some(AssignmentScope::Zone(zone));
+    }
+    let names = match pattern {
+        Some(text) => Names::Like(NamePattern::parse(text).ok()?),
+        None => Names::All,
+    };
+    let types = types.map(|types| types.iter().map(|name| RecordType::from_server(name)).collect());
+    Some(AssignmentScope::Records(zone, RecordScope { names, types }))
 }
 
 #[cfg(test)]
 mod tests {
-    use time::OffsetDateTime;
-
     use super::*;
     use crate::authz::{Actor, Permission};
     use crate::ids::{PartnerId, UserId};
@@ -163,8 +197,26 @@ mod tests {
         Holder { kind: HolderKind::User(user), home: home.clone(), groups: vec![], assignments }
     }
 
+    fn stored(home: &TenantRow, role: &str, scope: &str, scope_id: Option<uuid::Uuid>) -> StoredAssignment {
+        StoredAssignment {
+            tenant: home.id,
+            role: role.into(),
+            custom: None,
+            scope: scope.into(),
+            scope_id,
+            record: None,
+            pattern: None,
+            types: None,
+            expires_at: None,
+        }
+    }
+
+    fn now() -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH
+    }
+
     fn caller(holder: &Holder, tenant: &TenantRow) -> Caller {
-        let assignments = assignments_in(holder, admin_role(holder), tenant);
+        let assignments = assignments_in(holder, admin_role(holder), tenant, now());
         Caller {
             actor: Actor::System { name: "test" },
             tenant: tenant.id,
@@ -186,7 +238,7 @@ mod tests {
         }
         for other in [&foreign, &alone] {
             assert!(!reaches(&home, AdminRole::PartnerAdmin, other));
-            assert!(assignments_in(&admin, AdminRole::PartnerAdmin, other).is_empty());
+            assert!(assignments_in(&admin, AdminRole::PartnerAdmin, other, now()).is_empty());
         }
         assert!(!reaches(&alone, AdminRole::PartnerAdmin, &tenant(None)), "no partner is not a common partner");
     }
@@ -194,11 +246,10 @@ mod tests {
     #[test]
     fn a_role_held_in_one_tenant_gives_nothing_in_another() {
         let (home, other) = (tenant(None), tenant(None));
-        let stored =
-            StoredAssignment { tenant: home.id, role: "read_only".into(), scope: "tenant".into(), scope_id: None };
+        let stored = stored(&home, "read_only", "tenant", None);
         let holder = user(&home, AdminRole::None, vec![stored]);
         assert!(caller(&holder, &home).tenant_permissions().contains(Permission::DomainsRead));
-        assert!(assignments_in(&holder, AdminRole::None, &other).is_empty());
+        assert!(assignments_in(&holder, AdminRole::None, &other, now()).is_empty());
     }
 
     #[test]
@@ -207,7 +258,7 @@ mod tests {
         let holder = user(&home, AdminRole::SuperAdmin, vec![]);
         let mut key = caller(&holder, &home);
         assert!(key.is_platform_admin());
-        key.assignments = key_assignments_in(&holder, &home);
+        key.assignments = key_assignments_in(&holder, &home, now());
         assert!(!key.is_platform_admin());
         assert!(key.is_tenant_admin());
         assert!(decide(&key, Permission::DomainsRead, Target::Tenant(TenantId::new())).is_err());
@@ -218,18 +269,13 @@ mod tests {
     fn who_holds_less_does_not_cover_who_holds_more() {
         let home = tenant(None);
         let zone = ZoneId::new();
-        let on_zone = |role: &str| StoredAssignment {
-            tenant: home.id,
-            role: role.into(),
-            scope: "domain".into(),
-            scope_id: Some(zone.0),
-        };
+        let on_zone = |role: &str| stored(&home, role, "domain", Some(zone.0));
         let editor = user(&home, AdminRole::None, vec![on_zone("record_editor")]);
         let manager = user(&home, AdminRole::None, vec![on_zone("domain_manager")]);
         let admin = user(&home, AdminRole::TenantAdmin, vec![]);
         let platform = user(&home, AdminRole::SuperAdmin, vec![]);
         let covers = |a: &Holder, b: &Holder| {
-            super::covers(&caller(a, &home), &assignments_in(b, admin_role(b), &home), home.id)
+            super::covers(&caller(a, &home), &assignments_in(b, admin_role(b), &home, now()), home.id)
         };
         assert!(covers(&manager, &editor));
         assert!(!covers(&editor, &manager));

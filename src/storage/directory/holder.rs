@@ -4,10 +4,11 @@
 use serde::Deserialize;
 use sqlx::Row;
 use sqlx::mysql::MySqlRow;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::authz::Visibility;
-use crate::ids::{GroupId, TenantId, UserId};
+use crate::ids::{GroupId, RoleId, TenantId, UserId, ZoneId};
 
 use super::super::{Db, Result, StorageError};
 use super::{GroupRow, Reference, TenantRow, UserRow, group_row, tenant_row, user_row};
@@ -29,13 +30,41 @@ pub enum HolderKind {
     Group(GroupRow),
 }
 
-/// A row of `role_assignments`; names are read by the service.
+/// A row of `role_assignments`, or one of `access_grants`, which is a role in one zone; names are read by the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAssignment {
     pub tenant: TenantId,
+    /// A system role's name; anything else where [`Self::custom`] is.
     pub role: String,
+    pub custom: Option<StoredRole>,
     pub scope: String,
+    /// The tenant's, zone's or record's.
     pub scope_id: Option<Uuid>,
+    /// Of a role on one record.
+    pub record: Option<StoredRecord>,
+    /// Of a grant.
+    pub pattern: Option<String>,
+    /// Of a grant.
+    pub types: Option<Vec<String>>,
+    /// Of a grant.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// A tenant's own role, as somebody holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRole {
+    pub id: RoleId,
+    pub name: String,
+    pub permissions: Vec<String>,
+}
+
+/// Which record a role is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRecord {
+    pub zone: ZoneId,
+    /// Relative to the zone.
+    pub name: String,
+    pub record_type: String,
 }
 
 /// The user of this id at ScaiKey. For credentials: who it is, not what may be seen.
@@ -111,9 +140,20 @@ macro_rules! holder_query {
              t.created_at AS t_created_at, t.updated_at AS t_updated_at, p.status AS p_status, \
              (SELECT JSON_ARRAYAGG(HEX(r.id)) FROM reach r) AS reached, \
              (SELECT JSON_ARRAYAGG(JSON_OBJECT('tenant', HEX(a.tenant_id), 'role', a.role, 'scope', a.scope, \
-             'scope_id', HEX(a.scope_id))) FROM role_assignments a \
+             'scope_id', HEX(a.scope_id), 'role_id', HEX(ro.id), 'role_name', ro.name, \
+             'permissions', ro.permissions, 'zone', HEX(a.zone_id), 'record_name', a.record_name, \
+             'record_type', a.record_type)) \
+             FROM role_assignments a LEFT JOIN roles ro ON ro.id = a.role_id AND ro.tenant_id = a.tenant_id \
              WHERE (a.assignee_type = 'user' AND a.assignee_id = u.id) \
-             OR (a.assignee_type = 'group' AND a.assignee_id IN (SELECT r.id FROM reach r))) AS assignments",
+             OR (a.assignee_type = 'group' AND a.assignee_id IN (SELECT r.id FROM reach r))) AS assignments, \
+             (SELECT JSON_ARRAYAGG(JSON_OBJECT('tenant', HEX(ag.tenant_id), 'role', ag.role, 'scope', 'domain', \
+             'scope_id', HEX(ag.zone_id), 'role_id', HEX(ro.id), 'role_name', ro.name, \
+             'permissions', ro.permissions, 'pattern', ag.record_pattern, 'types', ag.record_types, \
+             'expires', TIMESTAMPDIFF(MICROSECOND, '1970-01-01', ag.expires_at))) \
+             FROM access_grants ag LEFT JOIN roles ro ON ro.id = ag.role_id AND ro.tenant_id = ag.tenant_id \
+             WHERE (ag.expires_at IS NULL OR ag.expires_at > UTC_TIMESTAMP(6)) \
+             AND ((ag.grantee_type = 'user' AND ag.grantee_id = u.id) \
+             OR (ag.grantee_type = 'group' AND ag.grantee_id IN (SELECT r.id FROM reach r)))) AS grants",
             $columns,
             " FROM who w LEFT JOIN users u ON w.kind = 'user' AND u.id = w.id \
              LEFT JOIN user_groups g ON w.kind = 'group' AND g.id = w.id \
@@ -130,29 +170,69 @@ pub(in crate::storage) struct HolderRow<'a>(pub &'a MySqlRow);
 
 impl HolderRow<'_> {
     pub fn read(self) -> Result<Holder> {
-        #[derive(Deserialize)]
-        struct AssignmentJson {
-            tenant: HexId,
-            role: String,
-            scope: String,
-            scope_id: Option<HexId>,
-        }
         let Self(row) = self;
         let is_user = row.try_get::<Option<Uuid>, _>("u_id")?.is_some();
         let kind = if is_user { HolderKind::User(user_row(row)?) } else { HolderKind::Group(group_row(row)?) };
         let groups: Vec<HexId> = aggregated(row, "reached")?;
         let assignments: Vec<AssignmentJson> = aggregated(row, "assignments")?;
-        let stored = |AssignmentJson { tenant, role, scope, scope_id }| StoredAssignment {
-            tenant: TenantId(tenant.0),
-            role,
-            scope,
-            scope_id: scope_id.map(|HexId(id)| id),
-        };
+        let grants: Vec<AssignmentJson> = aggregated(row, "grants")?;
         Ok(Holder {
             kind,
             home: tenant_row(row)?,
             groups: groups.into_iter().map(|HexId(id)| GroupId(id)).collect(),
-            assignments: assignments.into_iter().map(stored).collect(),
+            assignments: assignments.into_iter().chain(grants).map(AssignmentJson::stored).collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// An assignment or a grant as the query writes it.
+#[derive(Deserialize)]
+struct AssignmentJson {
+    tenant: HexId,
+    role: String,
+    scope: String,
+    scope_id: Option<HexId>,
+    role_id: Option<HexId>,
+    role_name: Option<String>,
+    permissions: Option<String>,
+    zone: Option<HexId>,
+    record_name: Option<String>,
+    record_type: Option<String>,
+    pattern: Option<String>,
+    types: Option<String>,
+    /// Microseconds since 1970.
+    expires: Option<i64>,
+}
+
+impl AssignmentJson {
+    fn stored(self) -> Result<StoredAssignment> {
+        let list = |text: String| {
+            serde_json::from_str::<Vec<String>>(&text)
+                .map_err(|error| StorageError::Corrupt(format!("a list of a role or grant does not read: {error}")))
+        };
+        let custom = match (self.role_id, self.role_name, self.permissions) {
+            (Some(HexId(id)), Some(name), Some(text)) => {
+                Some(StoredRole { id: RoleId(id), name, permissions: list(text)? })
+            }
+            _ => None,
+        };
+        let record = match (self.zone, self.record_name, self.record_type) {
+            (Some(HexId(zone)), Some(name), Some(record_type)) => {
+                Some(StoredRecord { zone: ZoneId(zone), name, record_type })
+            }
+            _ => None,
+        };
+        let at = |micros: i64| OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(micros);
+        Ok(StoredAssignment {
+            tenant: TenantId(self.tenant.0),
+            role: self.role,
+            custom,
+            scope: self.scope,
+            scope_id: self.scope_id.map(|HexId(id)| id),
+            record,
+            pattern: self.pattern,
+            types: self.types.map(list).transpose()?,
+            expires_at: self.expires.map(at),
         })
     }
 }

@@ -14,7 +14,9 @@ use crate::tenancy::{AdminRole, Standing};
 
 use super::{Db, Result};
 
-pub use holder::{Holder, HolderKind, StoredAssignment, group, user, user_by_scaikey_id, users_by_email};
+pub use holder::{
+    Holder, HolderKind, StoredAssignment, StoredRecord, StoredRole, group, user, user_by_scaikey_id, users_by_email,
+};
 pub(super) use holder::{HolderRow, holder_query};
 pub use mirror::{
     Was, add_member, group_for_update, group_ids, insert_user_if_absent, partner_for_update, partner_ids,
