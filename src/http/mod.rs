@@ -23,6 +23,7 @@ mod request_id;
 mod routes;
 mod rrsets;
 mod validation;
+mod webhooks;
 
 use std::sync::Arc;
 

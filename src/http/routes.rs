@@ -8,7 +8,8 @@ use utoipa_axum::routes;
 use crate::service::Services;
 
 use super::{
-    api_keys, audit_logs, auth, bulk, domains, health, history, jobs, login, record_search, records, rrsets, validation,
+    api_keys, audit_logs, auth, bulk, domains, health, history, jobs, login, record_search, records, rrsets,
+    validation, webhooks,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
@@ -38,6 +39,7 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(login::refresh))
         .routes(routes!(login::logout))
         .routes(routes!(login::validate))
+        .routes(routes!(webhooks::scaikey))
         .routes(routes!(auth::auth_me))
         .routes(routes!(auth::me))
         .routes(routes!(api_keys::list, api_keys::create))

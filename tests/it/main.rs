@@ -33,9 +33,11 @@ mod revocations;
 mod rrsets;
 mod sequences;
 mod smoke;
+mod sync;
 mod tour;
 mod types;
 mod validation;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -71,9 +73,11 @@ fn main() -> ExitCode {
         ("rrsets", rrsets::tests()),
         ("sequences", sequences::tests()),
         ("smoke", smoke::tests()),
+        ("sync", sync::tests()),
         ("tour", tour::tests()),
         ("types", types::tests()),
         ("validation", validation::tests()),
+        ("webhooks", webhooks::tests()),
     ]
     .into_iter()
     .flat_map(|(module, trials)| trials.into_iter().map(move |trial| trial.within(module)))
