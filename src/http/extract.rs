@@ -40,6 +40,17 @@ pub struct Known(pub Context);
 /// A request with valid credentials.
 pub struct Authenticated(pub Context);
 
+/// A body as it came, of whatever type.
+pub struct RawBody(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        body(request, state).await.map(Self)
+    }
+}
+
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
@@ -93,6 +104,17 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath
             Ok(Path(value)) => Ok(Self(value)),
             Err(_) => Err(Error::NotFound("Object").into()),
         }
+    }
+}
+
+/// A request of somebody who proves otherwise than by credentials that it may come.
+pub struct Anonymous(pub RequestInfo);
+
+impl FromRequestParts<Arc<Services>> for Anonymous {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, ApiError> {
+        request_info(parts, &services.config).map(Self)
     }
 }
 
@@ -158,7 +180,7 @@ fn bearer(authorization: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn single_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+pub fn single_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     match (value.to_str(), values.next()) {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -16,6 +16,7 @@ use crate::service::login::{self, LoginConfig, Validated};
 
 use super::error::ApiError;
 use super::extract::{ApiJson, OptionalJson, PresentedToken};
+use super::idempotency::ShownOnce;
 
 /// How to log in: OpenID Connect, authorization code with PKCE (S256).
 #[derive(Serialize, ToSchema)]
@@ -126,6 +127,9 @@ pub struct RefusedToken {
     pub reason: String,
 }
 
+/// Of an answer that is kept for who asks again.
+const TOKENS: Extension<ShownOnce> = Extension(ShownOnce(&["access_token", "refresh_token", "id_token"]));
+
 /// Where to log in, as ScaiKey's discovery document says.
 #[utoipa::path(get, path = "/api/v1/auth/config", tag = "auth", responses((status = 200, body = AuthConfig)))]
 pub async fn config(State(services): State<Arc<Services>>) -> Result<Json<AuthConfig>, ApiError> {
@@ -138,9 +142,10 @@ pub async fn config(State(services): State<Arc<Services>>) -> Result<Json<AuthCo
 pub async fn token(
     State(services): State<Arc<Services>>,
     ApiJson(request): ApiJson<TokenRequest>,
-) -> Result<Json<TokenResponse>, ApiError> {
+) -> Result<(Extension<ShownOnce>, Json<TokenResponse>), ApiError> {
     let TokenRequest { code, code_verifier, redirect_uri } = request;
-    Ok(Json(login::token(&services, code, code_verifier, redirect_uri).await?.into()))
+    let answer = login::token(&services, code, code_verifier, redirect_uri).await?;
+    Ok((TOKENS, Json(answer.into())))
 }
 
 /// Exchanges a refresh token for new tokens; the old one is spent.
@@ -149,9 +154,9 @@ pub async fn token(
 pub async fn refresh(
     State(services): State<Arc<Services>>,
     ApiJson(request): ApiJson<RefreshRequest>,
-) -> Result<Json<TokenResponse>, ApiError> {
+) -> Result<(Extension<ShownOnce>, Json<TokenResponse>), ApiError> {
     let RefreshRequest { refresh_token } = request;
-    Ok(Json(login::refresh(&services, refresh_token).await?.into()))
+    Ok((TOKENS, Json(login::refresh(&services, refresh_token).await?.into())))
 }
 
 /// Ends the access token that the call is made with: it is refused from now on, on every replica.

@@ -25,6 +25,7 @@ mod roles;
 mod routes;
 mod rrsets;
 mod validation;
+mod webhooks;
 
 use std::sync::Arc;
 

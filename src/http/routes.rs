@@ -9,7 +9,7 @@ use crate::service::Services;
 
 use super::{
     access_grants, api_keys, audit_logs, auth, bulk, domains, health, history, jobs, login, record_search, records,
-    roles, rrsets, validation,
+    roles, rrsets, validation, webhooks,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
@@ -39,6 +39,7 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(login::refresh))
         .routes(routes!(login::logout))
         .routes(routes!(login::validate))
+        .routes(routes!(webhooks::scaikey))
         .routes(routes!(auth::auth_me))
         .routes(routes!(auth::me))
         .routes(routes!(api_keys::list, api_keys::create))

@@ -1,5 +1,4 @@
-//! The admin API: partners, tenants, users, groups and members, page by page, read tolerantly. An absent field is
-//! unknown, not empty; unknown fields are ignored.
+//! The admin API's read side: partners, tenants, users, groups and members, page by page, read tolerantly.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::tenancy::{AdminRole, Standing};
-
 use super::provider::ScaiKey;
+use super::statement::{Member, PartnerStatement, Statement, TenantStatement, UserGroupStatement, UserStatement, Wire};
 use super::token::is_scaikey_id;
 use super::{ScaiKeyError, http};
 
@@ -25,68 +23,17 @@ const PAGES_MAX: usize = 100_000;
 /// A token is renewed this long before it ends.
 const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 
-/// What ScaiKey says of a partner.
-#[derive(Clone, Debug)]
-pub struct PartnerStatement {
-    pub id: String,
-    pub name: Option<String>,
-    pub slug: Option<String>,
-    pub status: Option<Standing>,
-}
-
-/// What ScaiKey says of a tenant.
-#[derive(Clone, Debug)]
-pub struct TenantStatement {
-    pub id: String,
-    pub name: Option<String>,
-    pub slug: Option<String>,
-    pub status: Option<Standing>,
-    /// `prt_…`
-    pub partner: Option<String>,
-}
-
-/// What ScaiKey says of a user.
-#[derive(Clone, Debug)]
-pub struct UserStatement {
-    pub id: String,
-    pub email: Option<String>,
-    pub name: Option<String>,
-    pub status: Option<Standing>,
-    /// `tnt_…`
-    pub tenant: Option<String>,
-    pub admin_role: Option<AdminRole>,
-}
-
-/// What ScaiKey says of a group.
-#[derive(Clone, Debug)]
-pub struct UserGroupStatement {
-    pub id: String,
-    pub name: Option<String>,
-    pub description: Option<String>,
-    /// `tnt_…`
-    pub tenant: Option<String>,
-    pub group_type: Option<String>,
-    pub status: Option<Standing>,
-}
-
-/// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Member {
-    /// `usr_…`
-    User(String),
-    /// `grp_…`, nested
-    Group(String),
-}
+/// The token of this program itself, and until when it is used.
+pub(super) type AdminToken = Mutex<Option<(Instant, SecretString)>>;
 
 /// The admin API with a token that it renews.
 pub struct AdminApi {
-    scaikey: ScaiKey,
-    token: Mutex<Option<(Instant, SecretString)>>,
+    pub(super) scaikey: ScaiKey,
 }
 
 impl AdminApi {
     pub(super) fn new(scaikey: ScaiKey) -> Self {
-        Self { scaikey, token: Mutex::default() }
+        Self { scaikey }
     }
 
     pub async fn partners(&self) -> Result<Vec<PartnerStatement>, ScaiKeyError> {
@@ -107,22 +54,51 @@ impl AdminApi {
         self.all("groups/", &tenant_filter(tenant)).await
     }
 
-    /// The direct members of a group (`grp_…`).
-    pub async fn members(&self, group: &str) -> Result<Vec<Member>, ScaiKeyError> {
-        if !is_scaikey_id(group) {
-            return Err(ScaiKeyError::Malformed { url: String::new(), reason: format!("{group:?} is no group id") });
-        }
-        self.all(&format!("groups/{group}/members"), &[]).await
+    /// The direct members of a group (`grp_…`). None: there is no such group.
+    pub async fn members(&self, group: &str) -> Result<Option<Vec<Member>>, ScaiKeyError> {
+        check_id(group)?;
+        absent_is_none(self.all(&format!("groups/{group}/members"), &[]).await)
+    }
+
+    pub async fn partner(&self, id: &str) -> Result<Option<PartnerStatement>, ScaiKeyError> {
+        self.one("partners", id).await
+    }
+
+    pub async fn tenant(&self, id: &str) -> Result<Option<TenantStatement>, ScaiKeyError> {
+        self.one("tenants", id).await
+    }
+
+    pub async fn user(&self, id: &str) -> Result<Option<UserStatement>, ScaiKeyError> {
+        self.one("users", id).await
+    }
+
+    pub async fn group(&self, id: &str) -> Result<Option<UserGroupStatement>, ScaiKeyError> {
+        self.one("groups", id).await
+    }
+
+    async fn one<T: Statement>(&self, collection: &str, id: &str) -> Result<Option<T>, ScaiKeyError> {
+        check_id(id)?;
+        let url = self.url(&format!("{collection}/{id}"));
+        let Some(wire) = absent_is_none(self.get::<Wire>(&url, &[], &[]).await)? else { return Ok(None) };
+        // some platforms wrap a single object as they wrap lists
+        let wire = wire.0.get("data").and_then(Value::as_object).cloned().map_or(wire, Wire);
+        let said = T::from_wire(&wire).filter(|said| said.id() == id);
+        said.map(Some).ok_or_else(|| ScaiKeyError::Malformed { url, reason: format!("it is not about {id}") })
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}/api/v1/admin/{path}", self.scaikey.inner().base)
     }
 
     /// Every page of one list.
     async fn all<T: Statement>(&self, path: &str, filter: &[(&str, &str)]) -> Result<Vec<T>, ScaiKeyError> {
-        let url = format!("{}/api/v1/admin/{path}", self.scaikey.inner().base);
+        let url = self.url(path);
         let mut found = Vec::new();
         let mut previous: Option<Vec<Value>> = None;
         let mut seen = 0;
         for page in 1..=PAGES_MAX {
-            let list: ListBody = self.get(&url, page, filter).await?;
+            let paging = [("page", page), ("per_page", PAGE_SIZE)];
+            let list: ListBody = self.get(&url, &paging, filter).await?;
             let entries = list.entries();
             let malformed = |reason: String| ScaiKeyError::Malformed { url: url.clone(), reason };
             if page > 1 && !entries.is_empty() && previous.as_ref() == Some(&entries) {
@@ -132,10 +108,14 @@ impl AdminApi {
             let is_last = list.is_last(page, entries.len(), seen);
             for entry in &entries {
                 let wire = serde_json::from_value(entry.clone()).map_err(|error| malformed(error.to_string()))?;
-                found.push(T::from_wire(wire).ok_or_else(|| malformed("an entry without a usable id".into()))?);
+                found.push(T::from_wire(&wire).ok_or_else(|| malformed("an entry without a usable id".into()))?);
             }
             if is_last {
-                return Ok(found);
+                return match list.total() {
+                    // what is missing would look as if it were gone
+                    Some(total) if seen < total => Err(malformed(format!("{seen} entries of {total}"))),
+                    _ => Ok(found),
+                };
             }
             previous = Some(entries);
         }
@@ -145,32 +125,35 @@ impl AdminApi {
     async fn get<T: DeserializeOwned>(
         &self,
         url: &str,
-        page: usize,
+        paging: &[(&str, usize)],
         filter: &[(&str, &str)],
     ) -> Result<T, ScaiKeyError> {
-        let paging = [("page", page), ("per_page", PAGE_SIZE)];
         let ask = async |token: SecretString| {
-            let request = self.scaikey.inner().http.get(url).query(&paging).query(filter);
+            let request = self.scaikey.inner().http.get(url).query(paging).query(filter);
             http::json(url, request.bearer_auth(token.expose_secret())).await
         };
         match ask(self.token().await?).await {
             Err(ScaiKeyError::Status { status: 401, .. }) => {
                 // the token ended before its time, perhaps with a rotation: one fresh one
-                *self.token.lock().await = None;
+                self.forget_token().await;
                 ask(self.token().await?).await
             }
             answer => answer,
         }
     }
 
-    async fn token(&self) -> Result<SecretString, ScaiKeyError> {
+    pub(super) async fn forget_token(&self) {
+        *self.scaikey.inner().admin_token.lock().await = None;
+    }
+
+    pub(super) async fn token(&self) -> Result<SecretString, ScaiKeyError> {
         #[derive(Deserialize)]
         struct TokenBody {
             access_token: String,
             #[serde(default)]
             expires_in: Option<u64>,
         }
-        let mut kept = self.token.lock().await;
+        let mut kept = self.scaikey.inner().admin_token.lock().await;
         if let Some((until, token)) = kept.as_ref()
             && *until > Instant::now()
         {
@@ -189,6 +172,22 @@ impl AdminApi {
         let lifetime = Duration::from_secs(expires_in.unwrap_or_default().min(86_400));
         *kept = Some((Instant::now() + lifetime.saturating_sub(TOKEN_MARGIN), access_token.clone()));
         Ok(access_token)
+    }
+}
+
+/// What stands in a path is nothing but an id.
+pub(super) fn check_id(id: &str) -> Result<(), ScaiKeyError> {
+    match is_scaikey_id(id) {
+        true => Ok(()),
+        false => Err(ScaiKeyError::Malformed { url: String::new(), reason: format!("{id:?} is no id") }),
+    }
+}
+
+fn absent_is_none<T>(answer: Result<T, ScaiKeyError>) -> Result<Option<T>, ScaiKeyError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(ScaiKeyError::Status { status: 404, .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -230,6 +229,14 @@ impl ListBody {
         }
     }
 
+    /// Of the whole list, where it says.
+    fn total(&self) -> Option<usize> {
+        match self {
+            Self::Bare(_) => None,
+            Self::Wrapped(list) => list.pagination.unwrap_or(list.beside).total,
+        }
+    }
+
     /// An empty page always is the last; else what the server says; else a page that is not full.
     fn is_last(&self, page: usize, entries: usize, seen: usize) -> bool {
         let paging = match self {
@@ -242,120 +249,6 @@ impl ListBody {
             (None, Some(total)) => seen >= total,
             (None, None) => entries < PAGE_SIZE,
         }
-    }
-}
-
-/// An entry of a list; every field may be absent.
-trait Statement: Sized {
-    fn from_wire(wire: Wire) -> Option<Self>;
-}
-
-/// All that is read of any entry. Values of an unexpected kind count as absent.
-#[derive(Default, Deserialize)]
-struct Wire(serde_json::Map<String, Value>);
-
-impl Wire {
-    fn text(&self, name: &str) -> Option<String> {
-        self.0.get(name).and_then(Value::as_str).map(str::to_owned)
-    }
-
-    /// Something to show: trimmed, without control characters, cut to what the mirror holds.
-    fn label(&self, name: &str, characters: usize) -> Option<String> {
-        let text: String = self.text(name)?.chars().filter(|c| !c.is_control()).collect();
-        Some(text.trim().chars().take(characters).collect::<String>()).filter(|text| !text.is_empty())
-    }
-
-    fn id(&self, name: &str) -> Option<String> {
-        self.text(name).filter(|id| is_scaikey_id(id))
-    }
-
-    /// `{name}_id`, or nested `{name: {id}}`.
-    fn reference(&self, name: &str) -> Option<String> {
-        let nested = || self.0.get(name)?.get("id")?.as_str().map(str::to_owned).filter(|id| is_scaikey_id(id));
-        self.id(&format!("{name}_id")).or_else(nested)
-    }
-
-    fn status(&self) -> Option<Standing> {
-        self.text("status").map(|text| Standing::parse(&text))
-    }
-
-    /// `role` or `roles`; names, or objects with a `name`.
-    fn admin_role(&self) -> Option<AdminRole> {
-        let values = [self.0.get("role"), self.0.get("roles")].into_iter().flatten().filter(|value| !value.is_null());
-        let mut stated = false;
-        let mut names = Vec::new();
-        for value in values {
-            stated = true;
-            let each = value.as_array().map_or_else(|| vec![value], |list| list.iter().collect());
-            names.extend(each.into_iter().filter_map(|v| v.as_str().or_else(|| v.get("name")?.as_str())));
-        }
-        stated.then(|| AdminRole::strongest(names))
-    }
-}
-
-impl Statement for PartnerStatement {
-    fn from_wire(wire: Wire) -> Option<Self> {
-        Some(Self {
-            id: wire.id("id")?,
-            name: wire.label("name", 255),
-            slug: wire.label("slug", 255),
-            status: wire.status(),
-        })
-    }
-}
-
-impl Statement for TenantStatement {
-    fn from_wire(wire: Wire) -> Option<Self> {
-        Some(Self {
-            id: wire.id("id")?,
-            name: wire.label("name", 255),
-            slug: wire.label("slug", 255),
-            status: wire.status(),
-            partner: wire.reference("partner"),
-        })
-    }
-}
-
-impl Statement for UserStatement {
-    fn from_wire(wire: Wire) -> Option<Self> {
-        let full_name = || {
-            let parts = [wire.label("first_name", 127), wire.label("last_name", 127)];
-            Some(parts.into_iter().flatten().collect::<Vec<_>>().join(" ")).filter(|name| !name.is_empty())
-        };
-        Some(Self {
-            id: wire.id("id")?,
-            email: wire.label("email", 320),
-            name: wire.label("display_name", 255).or_else(full_name).or_else(|| wire.label("name", 255)),
-            status: wire.status(),
-            tenant: wire.reference("tenant"),
-            admin_role: wire.admin_role(),
-        })
-    }
-}
-
-impl Statement for UserGroupStatement {
-    fn from_wire(wire: Wire) -> Option<Self> {
-        Some(Self {
-            id: wire.id("id")?,
-            name: wire.label("name", 255),
-            description: wire.label("description", 2_000),
-            tenant: wire.reference("tenant"),
-            group_type: wire.id("group_type").map(|text| text.chars().take(32).collect()),
-            status: wire.status(),
-        })
-    }
-}
-
-impl Statement for Member {
-    /// `{user_id}`, nested `{group_id}`, or `{id}`, which its prefix tells apart.
-    fn from_wire(wire: Wire) -> Option<Self> {
-        if let Some(user) = wire.reference("user") {
-            return Some(Self::User(user));
-        }
-        if let Some(group) = wire.reference("group") {
-            return Some(Self::Group(group));
-        }
-        wire.id("id").map(|id| if id.starts_with("grp_") { Self::Group(id) } else { Self::User(id) })
     }
 }
 
@@ -379,24 +272,5 @@ mod tests {
         assert!(is_last(json!({"items": [3], "total": 3, "page": 2}), 2, 3));
         assert!(is_last(json!({"items": [], "total": 9}), 4, 3));
         assert!(is_last(json!({"items": [1]}), 1, 1));
-    }
-
-    #[test]
-    fn an_absent_field_is_unknown_and_an_odd_one_is_absent() {
-        let wire = serde_json::from_value(json!({"id": "usr_1", "status": "SUSPENDED", "email": 7, "more": {}}));
-        let user = UserStatement::from_wire(wire.expect("an object")).expect("a user");
-        assert_eq!(user.status, Some(Standing::Suspended));
-        assert_eq!((user.email, user.name, user.admin_role, user.tenant), (None, None, None, None));
-        let wire = serde_json::from_value(json!({"id": "../x"})).expect("an object");
-        assert!(UserStatement::from_wire(wire).is_none());
-    }
-
-    #[test]
-    fn a_member_is_a_user_or_a_nested_group() {
-        let member = |value| Member::from_wire(serde_json::from_value(value).expect("an object"));
-        assert_eq!(member(json!({"user_id": "usr_1", "group_id": "grp_1"})), Some(Member::User("usr_1".into())));
-        assert_eq!(member(json!({"group_id": "grp_2"})), Some(Member::Group("grp_2".into())));
-        assert_eq!(member(json!({"id": "usr_3", "membership_type": "DIRECT"})), Some(Member::User("usr_3".into())));
-        assert_eq!(member(json!({"membership_type": "DIRECT"})), None);
     }
 }

@@ -4,10 +4,12 @@
 //! *Architecture invariant:* nothing here touches the database, and no token, secret or key is ever logged.
 
 mod admin;
+mod event;
 mod http;
 mod jwks;
 mod oauth;
 mod provider;
+mod statement;
 mod token;
 mod token_cache;
 
@@ -16,9 +18,11 @@ pub(crate) mod testing;
 #[cfg(all(test, feature = "dev"))]
 mod tests;
 
-pub use admin::{AdminApi, Member, PartnerStatement, TenantStatement, UserGroupStatement, UserStatement};
+pub use admin::AdminApi;
+pub use event::{Event, EventError, Happened, check_signature};
 pub use oauth::{Grant, OAuthError, TokenAnswer};
 pub use provider::{Discovery, ScaiKey};
+pub use statement::{Member, PartnerStatement, TenantStatement, UserGroupStatement, UserStatement};
 pub use token::{AccessToken, Issuer, TokenError};
 
 /// Why a call to ScaiKey came to nothing.

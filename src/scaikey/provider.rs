@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 use crate::config::ScaiKeyConfig;
 
+use super::admin::AdminToken;
 use super::jwks::{JwksCache, JwksDocument};
 use super::token::{self, AccessToken, TokenError};
 use super::token_cache::TokenCache;
@@ -49,6 +50,7 @@ pub(super) struct Inner {
     discovery: Mutex<Option<(Instant, Discovery)>>,
     jwks: JwksCache,
     tokens: TokenCache,
+    pub(super) admin_token: AdminToken,
 }
 
 impl ScaiKey {
@@ -66,6 +68,7 @@ impl ScaiKey {
             discovery: Mutex::default(),
             jwks: JwksCache::new(*jwks_cache_ttl),
             tokens: TokenCache::new(*token_cache_ttl),
+            admin_token: AdminToken::default(),
         })))
     }
 

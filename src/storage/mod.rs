@@ -14,6 +14,7 @@ pub mod fences;
 pub mod health;
 pub mod history;
 pub mod idempotency;
+pub mod inbox;
 pub mod intents;
 pub mod jobs;
 pub mod logged_out;

@@ -45,6 +45,14 @@ pub async fn ensure(db: &Db, names: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Not due before these seconds have passed: somebody has just done it otherwise.
+pub async fn postpone(db: &Db, name: &str, seconds: u32) -> Result<()> {
+    const QUERY: &str = "INSERT INTO recurring_jobs (name, look_at) VALUES (?, NOW(6) + INTERVAL ? SECOND) \
+                         ON DUPLICATE KEY UPDATE look_at = GREATEST(look_at, VALUES(look_at))";
+    sqlx::query(QUERY).bind(name).bind(seconds).execute(db.pool()).await?;
+    Ok(())
+}
+
 /// The names of those that are due.
 pub async fn due(db: &Db) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar("SELECT name FROM recurring_jobs WHERE look_at <= NOW(6)").fetch_all(db.pool()).await?)

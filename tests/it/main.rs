@@ -35,9 +35,11 @@ mod roles;
 mod rrsets;
 mod sequences;
 mod smoke;
+mod sync;
 mod tour;
 mod types;
 mod validation;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -75,9 +77,11 @@ fn main() -> ExitCode {
         ("sequences", sequences::tests()),
         ("roles", roles::tests()),
         ("smoke", smoke::tests()),
+        ("sync", sync::tests()),
         ("tour", tour::tests()),
         ("types", types::tests()),
         ("validation", validation::tests()),
+        ("webhooks", webhooks::tests()),
     ]
     .into_iter()
     .flat_map(|(module, trials)| trials.into_iter().map(move |trial| trial.within(module)))

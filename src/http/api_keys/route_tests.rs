@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::ids::{GroupId, PartnerId, TenantId, UserId};
 use crate::scaikey::testing::TestScaiKey;
 use crate::service::Services;
-use crate::storage::directory::{self, GroupRow, PartnerRow, TenantRow, UserRow, Was};
+use crate::storage::directory::{self, GroupRow, MemberKind, Membership, PartnerRow, TenantRow, UserRow, Was};
 use crate::storage::revocations::{self, RightsTx};
 use crate::tenancy::{AdminRole, Standing};
 
@@ -67,7 +67,7 @@ impl World {
                 created_at: at,
                 updated_at: at,
             };
-            directory::upsert_partner(&mut tx, Was::Absent, &row).await.expect("a partner");
+            directory::upsert_partners(&mut tx, &[(Was::Absent, &row)]).await.expect("a partner");
             partners.push(row.id);
         }
         for (number, partner) in [(1, partners[0]), (2, partners[0]), (3, partners[1])] {
@@ -84,7 +84,7 @@ impl World {
                 created_at: at,
                 updated_at: at,
             };
-            directory::upsert_tenant(&mut tx, Was::Absent, &tenant).await.expect("a tenant");
+            directory::upsert_tenants(&mut tx, &[(Was::Absent, &tenant)]).await.expect("a tenant");
             for (name, admin_role) in [("admin", AdminRole::TenantAdmin), ("plain", AdminRole::None)] {
                 let user = UserRow {
                     id: UserId::new(),
@@ -99,7 +99,7 @@ impl World {
                     created_at: at,
                     updated_at: at,
                 };
-                directory::upsert_user(&mut tx, Was::Absent, &user).await.expect("a user");
+                directory::upsert_users(&mut tx, &[(Was::Absent, &user)]).await.expect("a user");
                 if name == "plain" {
                     self.seed_groups(&mut tx, &user, number).await;
                 }
@@ -125,14 +125,17 @@ impl World {
                 created_at: at,
                 updated_at: at,
             };
-            directory::upsert_group(tx, Was::Absent, &row).await.expect("a group");
+            directory::upsert_groups(tx, &[(Was::Absent, &row)]).await.expect("a group");
             groups.push(row);
         }
         let [inner, outer] = &groups[..] else { panic!("two groups") };
-        for (group, kind, member) in
-            [(inner, "user", user.id.0), (outer, "group", inner.id.0), (inner, "group", outer.id.0)]
-        {
-            assert!(directory::add_member(tx, group, kind, member).await.expect("a member"));
+        for (group, kind, member) in [
+            (inner, MemberKind::User, user.id.0),
+            (outer, MemberKind::Group, inner.id.0),
+            (inner, MemberKind::Group, outer.id.0),
+        ] {
+            let member = Membership::new(group, kind, member);
+            assert_eq!(directory::add_members(tx, &[member]).await.expect("a member"), 1);
         }
         let assign = "INSERT INTO role_assignments (id, tenant_id, role, assignee_type, assignee_id, scope, created_at) \
                       VALUES (?, ?, 'read_only', 'group', ?, 'tenant', ?)";

@@ -14,7 +14,7 @@ use crate::ids::{ApiKeyId, GroupId, PartnerId, UserId};
 use crate::scaikey::testing::TestScaiKey;
 use crate::service::RequestInfo;
 use crate::storage::api_keys::{self, AllowedNetwork, ApiKeyRow, Source};
-use crate::storage::directory::{self, GroupRow, PartnerRow, UserRow, Was};
+use crate::storage::directory::{self, GroupRow, MemberKind, Membership, PartnerRow, UserRow, Was};
 use crate::storage::revocations::{self, RightsTx};
 use crate::storage::testing;
 use crate::tenancy::{AdminRole, Standing};
@@ -59,12 +59,14 @@ impl World {
         let key = key(&tenant, &user);
         let hash = replica.peppers().newest(&secret).expect("a pepper");
         let mut tx = revocations::begin(&db).await.expect("begins");
-        directory::upsert_partner(&mut tx, Was::Absent, &partner).await.expect("a partner");
-        directory::upsert_tenant(&mut tx, Was::Absent, &tenant).await.expect("a tenant");
-        directory::upsert_tenant(&mut tx, Was::Absent, &other).await.expect("a tenant");
-        directory::upsert_user(&mut tx, Was::Absent, &user).await.expect("a user");
-        directory::upsert_group(&mut tx, Was::Absent, &group).await.expect("a group");
-        directory::add_member(&mut tx, &group, "user", user.id.0).await.expect("a member");
+        directory::upsert_partners(&mut tx, &[(Was::Absent, &partner)]).await.expect("a partner");
+        directory::upsert_tenants(&mut tx, &[(Was::Absent, &tenant)]).await.expect("a tenant");
+        directory::upsert_tenants(&mut tx, &[(Was::Absent, &other)]).await.expect("a tenant");
+        directory::upsert_users(&mut tx, &[(Was::Absent, &user)]).await.expect("a user");
+        directory::upsert_groups(&mut tx, &[(Was::Absent, &group)]).await.expect("a group");
+        directory::add_members(&mut tx, &[Membership::new(&group, MemberKind::User, user.id.0)])
+            .await
+            .expect("a member");
         assign(&mut tx, &tenant, &group).await;
         api_keys::insert(&mut tx, &key, &hash).await.expect("a key");
         let _ = tx.commit().await.expect("commits");
@@ -283,7 +285,7 @@ async fn whatever_the_mirror_hears_reaches_the_replica_that_remembers() {
 
     let suspended = UserRow { status: Standing::Suspended, ..user.clone() };
     let write = async |tx: &mut RightsTx, before: &UserRow, after: &UserRow| {
-        directory::upsert_user(tx, Was::Other(before), after).await.expect("a user");
+        directory::upsert_users(tx, &[(Was::Other(before), after)]).await.expect("a user");
     };
     world.after("user suspended", async |tx: &mut RightsTx| write(tx, user, &suspended).await, refused).await;
     restore(&world, async |tx: &mut RightsTx| write(tx, &suspended, user).await).await;
@@ -299,29 +301,30 @@ async fn whatever_the_mirror_hears_reaches_the_replica_that_remembers() {
 
     let closed = GroupRow { status: Standing::Suspended, ..group.clone() };
     let write = async |tx: &mut RightsTx, before: &GroupRow, after: &GroupRow| {
-        directory::upsert_group(tx, Was::Other(before), after).await.expect("a group");
+        directory::upsert_groups(tx, &[(Was::Other(before), after)]).await.expect("a group");
     };
     world.after("group suspended", async |tx: &mut RightsTx| write(tx, group, &closed).await, holds(&[])).await;
     world.after("group active", async |tx: &mut RightsTx| write(tx, &closed, group).await, &reads).await;
 
     let inner = GroupRow { id: GroupId::new(), scaikey_id: "grp_2".into(), ..group.clone() };
     let join = async |tx: &mut RightsTx| {
-        directory::upsert_group(tx, Was::Absent, &inner).await.expect("a group");
+        directory::upsert_groups(tx, &[(Was::Absent, &inner)]).await.expect("a group");
         assign(tx, tenant, &inner).await;
-        assert!(directory::add_member(tx, &inner, "user", user.id.0).await.expect("a member"));
+        let member = Membership::new(&inner, MemberKind::User, user.id.0);
+        assert_eq!(directory::add_members(tx, &[member]).await.expect("a member"), 1);
     };
     world.after("user in another group", join, holds(&[SystemRole::ReadOnly, SystemRole::ReadOnly])).await;
 
     let closed = TenantRow { status: Standing::Suspended, ..tenant.clone() };
     let write = async |tx: &mut RightsTx, before: &TenantRow, after: &TenantRow| {
-        directory::upsert_tenant(tx, Was::Other(before), after).await.expect("a tenant");
+        directory::upsert_tenants(tx, &[(Was::Other(before), after)]).await.expect("a tenant");
     };
     world.after("tenant suspended", async |tx: &mut RightsTx| write(tx, tenant, &closed).await, refused).await;
     restore(&world, async |tx: &mut RightsTx| write(tx, &closed, tenant).await).await;
 
     let closed = PartnerRow { status: Standing::Suspended, ..partner.clone() };
     let suspend = async |tx: &mut RightsTx| {
-        directory::upsert_partner(tx, Was::Other(partner), &closed).await.expect("a partner");
+        directory::upsert_partners(tx, &[(Was::Other(partner), &closed)]).await.expect("a partner");
     };
     world.after("partner suspended", suspend, refused).await;
 }
@@ -337,18 +340,19 @@ async fn a_statement_that_changes_nothing_revokes_nothing() {
     let world = World::start().await;
     let World { partner, tenant, user, group, .. } = &world;
     let mut tx = revocations::begin(&world.db).await.expect("begins");
-    directory::upsert_partner(&mut tx, Was::Same, partner).await.expect("a partner");
-    directory::upsert_tenant(&mut tx, Was::Same, tenant).await.expect("a tenant");
-    directory::upsert_user(&mut tx, Was::Same, user).await.expect("a user");
-    directory::upsert_group(&mut tx, Was::Same, group).await.expect("a group");
-    assert!(!directory::add_member(&mut tx, group, "user", user.id.0).await.expect("a member"));
+    directory::upsert_partners(&mut tx, &[(Was::Same, partner)]).await.expect("a partner");
+    directory::upsert_tenants(&mut tx, &[(Was::Same, tenant)]).await.expect("a tenant");
+    directory::upsert_users(&mut tx, &[(Was::Same, user)]).await.expect("a user");
+    directory::upsert_groups(&mut tx, &[(Was::Same, group)]).await.expect("a group");
+    let member = Membership::new(group, MemberKind::User, user.id.0);
+    assert_eq!(directory::add_members(&mut tx, &[member]).await.expect("a member"), 0);
     directory::state_admin_role(&mut tx, user, user.admin_role, AT, AT).await.expect("stated");
     assert_eq!(tx.commit().await.expect("commits").0, []);
     // one that was thought to be new and was not, as at a first login meanwhile
     let mut tx = revocations::begin(&world.db).await.expect("begins");
     let other = UserRow { id: UserId::new(), status: Standing::Suspended, ..user.clone() };
-    directory::upsert_user(&mut tx, Was::Absent, &other).await.expect("a user");
-    assert_eq!(tx.commit().await.expect("commits").0, [revocations::Revocation::All]);
+    let refused = directory::upsert_users(&mut tx, &[(Was::Absent, &other)]).await.expect_err("it is there");
+    assert!(refused.is_duplicate_of("users_scaikey_id"), "{refused}");
 }
 
 #[tokio::test]

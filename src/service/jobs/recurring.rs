@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::storage::{self, Db, fences, intents, jobs, logged_out, recurring_jobs, revocations, within};
+use crate::storage::{self, Db, fences, inbox, intents, jobs, logged_out, recurring_jobs, revocations, within};
 
-use super::super::{Error, Result, Services};
+use super::super::{Error, Result, Services, sync, webhooks};
 
 /// One thing that recurs.
 #[derive(Clone, Copy)]
@@ -20,6 +20,13 @@ pub struct Recurring {
     /// How many things it has dealt with.
     pub run: for<'a> fn(&'a Services) -> BoxFuture<'a, Result<u64>>,
 }
+
+/// Events of ScaiKey that could not be taken in are looked for this often.
+const INBOX_EVERY: Duration = Duration::from_secs(1);
+/// The whole mirror is compared with ScaiKey this often.
+const SYNC_EVERY: Duration = Duration::from_secs(3_600);
+/// A pull of a hundred thousand memberships is over long before.
+const SYNC_LIMIT: Duration = Duration::from_secs(1_800);
 
 /// What has had its time is cleaned up this often.
 const CLEANING_EVERY: Duration = Duration::from_secs(60);
@@ -47,6 +54,19 @@ pub const RECURRING: &[Recurring] = &[
     cleaning("settled_batches", |services| Box::pin(async { in_steps(services, intents::sweep_outcomes).await })),
     cleaning("revocations", |services| Box::pin(async { in_steps(services, revocations::sweep).await })),
     cleaning("logged_out_tokens", |services| Box::pin(async { in_steps(services, logged_out::sweep).await })),
+    cleaning("webhook_events", |services| Box::pin(async { in_steps(services, inbox::sweep).await })),
+    Recurring {
+        name: "webhook_inbox",
+        every: INBOX_EVERY,
+        time_limit: CLEANING_LIMIT,
+        run: |services| Box::pin(webhooks::work_off(services)),
+    },
+    Recurring {
+        name: sync::RECURRING,
+        every: SYNC_EVERY,
+        time_limit: SYNC_LIMIT,
+        run: |services| Box::pin(sync::hourly(services)),
+    },
     cleaning("finished_jobs", |services| Box::pin(async { in_steps(services, jobs::sweep).await })),
 ];
 

@@ -2,7 +2,9 @@
 //! here. What a caller needs is one look; what ScaiKey states goes in row by row, under the lock of the row.
 
 mod holder;
+mod members;
 mod mirror;
+pub mod stale;
 
 use sqlx::Row;
 use sqlx::mysql::MySqlRow;
@@ -18,10 +20,14 @@ pub use holder::{
     Holder, HolderKind, StoredAssignment, StoredRecord, StoredRole, group, user, user_by_scaikey_id, users_by_email,
 };
 pub(super) use holder::{HolderRow, holder_query};
+pub use members::{
+    MemberKind, Membership, PairStamp, add_members, empty_group, members_of, pair_for_update, pairs_since,
+    remove_members, stamp_lists, stamp_pair,
+};
 pub use mirror::{
-    Was, add_member, group_for_update, group_ids, insert_user_if_absent, partner_for_update, partner_ids,
-    state_admin_role, tenant_for_update, tenant_ids, upsert_group, upsert_partner, upsert_tenant, upsert_user,
-    user_for_update, user_ids,
+    Was, Write, group_ids, groups_for_update, insert_user_if_absent, partner_ids, partners_for_update,
+    set_tenant_settings, state_admin_role, tenant_ids, tenants_for_update, upsert_groups, upsert_partners,
+    upsert_tenants, upsert_users, user_for_update, user_ids, users_for_update,
 };
 
 /// An id as a request names it: ours, or ScaiKey's.
@@ -140,6 +146,20 @@ pub(super) fn tenant_row(row: &MySqlRow) -> sqlx::Result<TenantRow> {
         stated_at: row.try_get("t_stated_at")?,
         created_at: row.try_get("t_created_at")?,
         updated_at: row.try_get("t_updated_at")?,
+    })
+}
+
+/// Reads the columns `p_…`.
+fn partner_row(row: &MySqlRow) -> sqlx::Result<PartnerRow> {
+    Ok(PartnerRow {
+        id: PartnerId(row.try_get("p_id")?),
+        scaikey_id: row.try_get("p_scaikey_id")?,
+        name: row.try_get("p_name")?,
+        slug: row.try_get("p_slug")?,
+        status: standing(row, "p_status")?,
+        stated_at: row.try_get("p_stated_at")?,
+        created_at: row.try_get("p_created_at")?,
+        updated_at: row.try_get("p_updated_at")?,
     })
 }
 
