@@ -93,7 +93,13 @@ pub async fn purge(services: &Services) -> Result<u64> {
 
 /// What no request of the tenant's asked for.
 fn nobody(name: &'static str, tenant: TenantId) -> Context {
-    let caller = Caller { actor: Actor::System { name }, tenant, assignments: Vec::new(), scopes: None };
+    let caller = Caller {
+        actor: Actor::System { name },
+        tenant,
+        assignments: Vec::new(),
+        scopes: None,
+        decisions: Default::default(),
+    };
     Context { caller, request: RequestInfo::none() }
 }
 
