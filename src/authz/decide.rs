@@ -120,8 +120,8 @@ impl ZoneAccess {
         }
     }
 
-    /// For tests of what stands behind the decision.
-    #[cfg(test)]
+    /// The program itself: a job, or a step that another tenant's proven claim makes necessary. Not for what a request
+    /// asks for.
     pub fn system(zone: ZoneRef, permission: Permission) -> Self {
         let [read, create, update, delete] = [(); 4].map(|()| RecordReach::Everything);
         Self { zone, permission, is_limited: false, records: Arc::new(RecordRights { read, create, update, delete }) }

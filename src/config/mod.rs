@@ -14,6 +14,9 @@ pub use reader::{ConfigProblem, ConfigProblems};
 
 /// The highest rate limit: beyond it the time between two requests is no longer told apart.
 const RATE_MAX: u32 = 10_000_000;
+/// In production a deletion can be taken back for so long at least: a number without its unit must not remove what
+/// somebody deleted by mistake a minute ago.
+const PURGE_AFTER_LEAST: Duration = Duration::from_secs(86_400);
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     pub log: LogConfig,
     pub rate_limits: RateLimitConfig,
+    /// `DOMAIN_PURGE_AFTER`, default `30d`: how long a deleted domain can be restored. In production at least a day.
+    pub purge_after: Duration,
     /// `WORKER_MAX_JOBS`, default 10; `ARQ_MAX_JOBS` is taken too.
     pub worker_max_jobs: u32,
 }
@@ -111,6 +116,8 @@ pub struct ValidationConfig {
     pub allow_private_nameservers: bool,
     /// `VALIDATION_CHALLENGE_TTL`: the TTL suggested for the TXT record, default 3600.
     pub challenge_ttl: u32,
+    /// `VALIDATION_NAMESERVERS_TYPE`, default false: whether a delegation that names the claim is a proof, too.
+    pub nameservers_type: bool,
     /// `VALIDATION_EXPIRY_HOURS`, default 72.
     pub expiry: Duration,
 }
@@ -186,10 +193,12 @@ impl Config {
                 resolvers: r.socket_addresses("VALIDATION_RESOLVERS", "1.1.1.1,8.8.8.8,9.9.9.9", 53),
                 authoritative_port: r.bounded("VALIDATION_AUTHORITATIVE_PORT", 53, 1, 65_535),
                 allow_private_nameservers: r.boolean("VALIDATION_ALLOW_PRIVATE_NAMESERVERS", false),
+                nameservers_type: r.boolean("VALIDATION_NAMESERVERS_TYPE", false),
                 challenge_ttl: r.bounded("VALIDATION_CHALLENGE_TTL", 3_600, 1, 604_800),
                 expiry: Duration::from_secs(3_600 * r.bounded::<u64>("VALIDATION_EXPIRY_HOURS", 72, 1, 8_760)),
             },
             nameservers: r.host_names("NAMESERVERS"),
+            purge_after: r.duration("DOMAIN_PURGE_AFTER", "30d"),
             trusted_proxies: r.networks("TRUSTED_PROXIES"),
             cors_origins: r.origins("CORS_ORIGINS"),
             log: LogConfig {
@@ -205,6 +214,9 @@ impl Config {
         };
         if config.environment == Environment::Production && config.validation.allow_private_nameservers {
             reader.problem("VALIDATION_ALLOW_PRIVATE_NAMESERVERS", "must not be set in production");
+        }
+        if config.environment == Environment::Production && config.purge_after < PURGE_AFTER_LEAST {
+            reader.problem("DOMAIN_PURGE_AFTER", "must be at least a day in production; 30d are thirty days");
         }
         reader.finish(config)
     }
@@ -260,6 +272,26 @@ mod tests {
             assert!(names.contains(&name), "{name} in {names:?}");
         }
         assert_eq!(names.len(), 4);
+    }
+
+    #[test]
+    fn a_time_has_a_unit() {
+        let after = |text: &'static str| {
+            let mut environment = complete();
+            environment.insert("ENVIRONMENT", "staging");
+            environment.insert("DOMAIN_PURGE_AFTER", text);
+            read(&environment).map(|config| config.purge_after.as_secs()).ok()
+        };
+        for (text, seconds) in [("30d", 2_592_000), ("12h", 43_200), ("15m", 900), ("90s", 90), ("5", 5)] {
+            assert_eq!(after(text), Some(seconds), "{text}");
+        }
+        for text in ["0", "d", "1y", "-1d", "1.5h", "99999999999d"] {
+            assert_eq!(after(text), None, "{text}");
+        }
+        let mut environment = complete();
+        assert_eq!(read(&environment).expect("complete").purge_after.as_secs(), 2_592_000);
+        environment.insert("DOMAIN_PURGE_AFTER", "30");
+        assert!(read(&environment).is_err(), "thirty seconds in production");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use secrecy::SecretString;
@@ -123,6 +124,27 @@ impl<'a> Reader<'a> {
             _ => {
                 self.problem(name, format!("must be a number from {least} to {most}, is {value:?}"));
                 default
+            }
+        }
+    }
+
+    /// A time with its unit, as `90s`, `15m`, `12h` or `30d`; a bare number is seconds.
+    pub fn duration(&mut self, name: &str, default: &str) -> Duration {
+        let value = self.optional(name).unwrap_or_else(|| default.to_owned());
+        let (number, unit) = value.split_at(value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len()));
+        let seconds = match unit.trim() {
+            "" | "s" => Some(1),
+            "m" => Some(60),
+            "h" => Some(3_600),
+            "d" => Some(86_400),
+            _ => None,
+        };
+        let most = 100 * 366 * 86_400; // a century, so that no date overflows
+        match seconds.zip(number.parse::<u64>().ok()).and_then(|(unit, number)| number.checked_mul(unit)) {
+            Some(seconds) if (1..=most).contains(&seconds) => Duration::from_secs(seconds),
+            _ => {
+                self.problem(name, format!("must be a time as 90s, 15m, 12h or 30d, is {value:?}"));
+                Duration::from_secs(1)
             }
         }
     }

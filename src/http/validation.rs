@@ -28,7 +28,7 @@ pub struct ValidationItem {
     pub status: String,
     /// 128 random bits, made for this claim.
     pub challenge_value: String,
-    /// What to publish where the domain is served today.
+    /// What to publish: where the domain is served today, or, of the type NS, at its parent.
     pub dns_record: ChallengeRecord,
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
@@ -51,14 +51,18 @@ pub struct ChallengeRecord {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartValidation {
-    /// `txt_record`, also where absent.
+    /// `txt_record`, also where absent, or, where the platform offers it, `nameservers`.
     #[schema(example = "txt_record")]
     pub validation_type: Option<String>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CheckValidation {}
+pub struct CheckValidation {
+    /// For the platform's admin: the name is taken from the tenant whose domain is live, if the challenge is met.
+    #[serde(default)]
+    pub force_transfer: bool,
+}
 
 /// What a look brought.
 #[derive(Debug, Serialize, ToSchema)]
@@ -71,7 +75,7 @@ pub struct CheckAnswer {
 
 impl ValidationItem {
     pub fn new(services: &Services, zone: &ZoneRow, row: ValidationRow) -> Self {
-        let (name, value) = validation::dns_record(zone, &row);
+        let validation::ChallengeRecord { name, record_type, value } = validation::dns_record(services, zone, &row);
         let ValidationRow { id, zone: _, validation_type, status, challenge_value, expires_at, created_at } = row;
         let ttl = services.config.validation.challenge_ttl;
         Self {
@@ -79,7 +83,7 @@ impl ValidationItem {
             validation_type,
             status,
             challenge_value,
-            dns_record: ChallengeRecord { name, record_type: "TXT", value, ttl },
+            dns_record: ChallengeRecord { name, record_type, value, ttl },
             expires_at,
             created_at,
         }
@@ -119,9 +123,10 @@ pub async fn check(
     State(services): State<Arc<Services>>,
     Authenticated(context): Authenticated,
     ApiPath(id): ApiPath<ZoneId>,
-    OptionalJson(CheckValidation {}): OptionalJson<CheckValidation>,
+    OptionalJson(body): OptionalJson<CheckValidation>,
 ) -> Result<Json<CheckAnswer>, ApiError> {
-    let CheckResult { is_valid, message, validation } = validation::check(&services, &context, id).await?;
+    let checked = validation::check(&services, &context, id, body.force_transfer).await?;
+    let CheckResult { is_valid, message, validation } = checked;
     Ok(Json(CheckAnswer { is_valid, message, validation_id: validation.map(|id| id.to_string()) }))
 }
 

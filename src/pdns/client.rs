@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::PdnsConfig;
 
-use super::types::{DeleteAnswer, ListedZone, PatchAnswer, RrsetPatch, ServerZone, ZoneCreation};
+use super::types::{DeleteAnswer, ListedZone, PatchAnswer, RrsetPatch, ServerRrset, ServerZone, ZoneCreation};
 
 /// PowerDNS's web server has a listen backlog of 10; dropped SYNs cost a second each.
 const CALLS_IN_FLIGHT_MAX: usize = 8;
@@ -99,6 +99,23 @@ impl Pdns {
         match response.status() {
             StatusCode::OK => body(response).await.map(Some),
             StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(unexpected(response).await),
+        }
+    }
+
+    /// Whether a zone has an RRset that is served: this look leaves disabled records out.
+    pub async fn is_served(&self, zone: &str, name: &str, record_type: &str) -> Result<bool, PdnsError> {
+        let fqdn = format!("{name}.");
+        let wanted = [("rrset_name", fqdn.as_str()), ("rrset_type", record_type)];
+        let request = self.request(Method::GET, &format!("/zones/{}", zone_path(zone))).query(&wanted);
+        let response = self.read(request).await?;
+        match response.status() {
+            StatusCode::OK => {
+                let found: ServerZone = body(response).await?;
+                let is_it = |rrset: &ServerRrset| rrset.record_type == record_type && rrset.name == fqdn;
+                Ok(found.rrsets.iter().any(|rrset| is_it(rrset) && rrset.records.iter().any(|record| !record.disabled)))
+            }
+            StatusCode::NOT_FOUND => Ok(false),
             _ => Err(unexpected(response).await),
         }
     }

@@ -17,7 +17,6 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
 use super::ResolveSettings;
-use super::answer::{Answer, read_authoritative};
 use super::budget::{ADDRESSES_PER_FAMILY_MAX, Budget, NAMESERVERS_MAX, UDP_WAIT};
 use super::cut::Cut;
 use super::exchange::{Question, Server, Silence, ask, ask_tcp};
@@ -34,13 +33,19 @@ pub struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// What each server of the zone says about TXT at `name`; those that stay silent are left out.
-    pub async fn ask_all(&self, cut: &Cut, name: &Name) -> Vec<(Name, Answer)> {
+    /// What each server of the zone says to the question, as `read` finds it in an answer that is not lame; those that
+    /// stay silent are left out.
+    pub async fn ask_all<A>(
+        &self,
+        cut: &Cut,
+        asked: (&Name, RecordType),
+        read: &impl Fn(&Message) -> Option<A>,
+    ) -> Vec<(Name, A)> {
         let mut waiting: Vec<Nameserver> = cut.nameservers.iter().cloned().map(Nameserver::new).collect();
         let mut answers = Vec::new();
         while !waiting.is_empty() && !self.budget.is_spent() {
-            let round: Vec<Turn> = stream::iter(waiting)
-                .map(|nameserver| self.take_turn(nameserver, &cut.zone, name))
+            let round: Vec<Turn<A>> = stream::iter(waiting)
+                .map(|nameserver| self.take_turn(nameserver, asked, read))
                 .buffer_unordered(SERVERS_IN_PARALLEL)
                 .collect()
                 .await;
@@ -57,7 +62,12 @@ impl Asker<'_> {
     }
 
     /// One question to one server, after the look-ups of addresses that it takes to get there.
-    async fn take_turn(&self, mut nameserver: Nameserver, zone: &Name, name: &Name) -> Turn {
+    async fn take_turn<A>(
+        &self,
+        mut nameserver: Nameserver,
+        asked: (&Name, RecordType),
+        read: &impl Fn(&Message) -> Option<A>,
+    ) -> Turn<A> {
         loop {
             let Some(step) = nameserver.steps.pop_front() else {
                 return Turn::GivenUp;
@@ -68,12 +78,12 @@ impl Asker<'_> {
                     nameserver.learn(addresses);
                     continue;
                 }
-                Step::Udp(server) => ask(self.budget, server, &question(name, true), UDP_WAIT).await,
-                Step::UdpAgain(server) => ask(self.budget, server, &question(name, false), UDP_WAIT).await,
-                Step::Tcp(server) => ask_tcp(self.budget, server, &question(name, false)).await,
+                Step::Udp(server) => ask(self.budget, server, &question(asked, true), UDP_WAIT).await,
+                Step::UdpAgain(server) => ask(self.budget, server, &question(asked, false), UDP_WAIT).await,
+                Step::Tcp(server) => ask_tcp(self.budget, server, &question(asked, false)).await,
             };
             if let Ok(message) = &heard
-                && let Some(answer) = read_authoritative(message, zone, name)
+                && let Some(answer) = read(message)
             {
                 return Turn::Answered(nameserver.name, answer);
             }
@@ -125,8 +135,8 @@ enum Step {
     Tcp(Server),
 }
 
-enum Turn {
-    Answered(Name, Answer),
+enum Turn<A> {
+    Answered(Name, A),
     Silent(Nameserver),
     GivenUp,
 }
@@ -159,8 +169,8 @@ impl Nameserver {
     }
 }
 
-fn question(name: &Name, edns: bool) -> Question {
-    Question { name: name.clone(), record_type: RecordType::TXT, recursion_desired: false, edns }
+fn question((name, record_type): (&Name, RecordType), edns: bool) -> Question {
+    Question { name: name.clone(), record_type, recursion_desired: false, edns }
 }
 
 fn dislikes_edns(message: &Message) -> bool {

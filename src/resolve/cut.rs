@@ -56,6 +56,20 @@ pub async fn find_cut(recursive: &Recursive<'_>, start: &Name) -> Result<Search,
     }
 }
 
+/// The servers of the zone that a name is in, a registry's among them: who is asked whom a name below it is delegated to.
+pub async fn find_servers_of(recursive: &Recursive<'_>, start: &Name) -> Result<Option<Cut>, Unknown> {
+    let mut name = start.to_lowercase();
+    while !name.is_root() {
+        let message = recursive.look_up(&name, RecordType::NS).await.ok_or(Unknown)?;
+        let nameservers = nameservers_of(&message, &name);
+        if !nameservers.is_empty() {
+            return Ok(Some(Cut { zone: name, nameservers }));
+        }
+        name = apex_above(&message, &name).unwrap_or_else(|| name.base_name());
+    }
+    Ok(None)
+}
+
 /// NXDOMAIN for the name itself: behind a CNAME it would speak of the CNAME's target (RFC 6604).
 fn says_missing(message: &Message, name: &Name) -> bool {
     message.metadata.response_code == ResponseCode::NXDomain && !has_alias(message, name)

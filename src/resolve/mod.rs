@@ -5,9 +5,9 @@
 //! Never lives here: the challenge itself (its making, its expiry), the database, HTTP, PowerDNS.
 //!
 //! ```text
-//!  proof ── cut ──── recursive ─┐
-//!    │                          ├─ exchange ── budget
-//!    └─ authoritative ──────────┘      └────── address
+//!  proof, delegation ── cut ──── recursive ─┐
+//!    │                                      ├─ exchange ── budget
+//!    └─ authoritative ──────────────────────┘      └────── address
 //!         └─ answer (pure: response → what it says → whether all agree)
 //! ```
 //!
@@ -21,6 +21,7 @@ mod answer;
 mod authoritative;
 mod budget;
 mod cut;
+mod delegation;
 mod exchange;
 mod proof;
 mod recursive;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub use address::is_globally_reachable;
+pub use delegation::DelegationOutcome;
 pub use serial::serial_at;
 
 use budget::Budget;
@@ -99,6 +101,18 @@ impl Resolve {
         };
         let outcome = proof::look(&self.settings, &budget, domain, expected).await;
         tracing::debug!(domain, ?outcome, packets = budget.spent(), "looked for the proof of {domain}");
+        outcome
+    }
+
+    /// Looks whether the parent of `domain` delegates it to all of `wanted`, and perhaps to others: names in lower-case
+    /// A-labels without final dot. Within the same bounds as [`Self::txt_proof`].
+    pub async fn delegation_proof(&self, domain: &str, wanted: &[String]) -> DelegationOutcome {
+        let budget = Budget::start();
+        let Ok(Ok(_slot)) = tokio::time::timeout_at(budget.deadline(), self.slots.acquire()).await else {
+            return DelegationOutcome::Unreachable;
+        };
+        let outcome = delegation::look(&self.settings, &budget, domain, wanted).await;
+        tracing::debug!(domain, ?outcome, packets = budget.spent(), "looked for the delegation of {domain}");
         outcome
     }
 }

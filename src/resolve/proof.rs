@@ -4,7 +4,7 @@
 
 use hickory_proto::rr::{Name, RecordType};
 
-use super::answer::{Agreement, Pointer, agree, read_recursive};
+use super::answer::{Agreement, Pointer, agree, read_authoritative, read_recursive};
 use super::authoritative::Asker;
 use super::budget::{Budget, HOPS_MAX};
 use super::cut::{Search, find_cut};
@@ -43,7 +43,10 @@ async fn settle(asker: &Asker<'_>, mut search: Search, mut name: Name, expected:
     let mut seen = vec![name.clone()];
     for _ in 0..=HOPS_MAX {
         let agreement = match &search.cut {
-            Some(cut) => agree(&asker.ask_all(cut, &name).await, expected),
+            Some(cut) => {
+                let read = |message: &_| read_authoritative(message, &cut.zone, &name);
+                agree(&asker.ask_all(cut, (&name, RecordType::TXT), &read).await, expected)
+            }
             None if search.start_is_missing => return ProofOutcome::NoRecord,
             None => ask_recursive(asker, &name, expected).await,
         };

@@ -4,9 +4,9 @@
 use rand::RngCore;
 use serde_json::{Value, json};
 
-use crate::authz::{Permission, ZoneAccess};
+use crate::authz::{self, Permission, Target, ZoneAccess};
 use crate::ids::{ValidationId, ZoneId};
-use crate::resolve::ProofOutcome;
+use crate::resolve::{CHALLENGE_LABEL, DelegationOutcome, ProofOutcome};
 use crate::storage::validations::{self, ValidationRow};
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{audit as audit_log, within};
@@ -17,8 +17,10 @@ use super::context::ActorRecord;
 use super::zones::{go_live, load, may_skip_proof, zone_resource};
 use super::{Context, Error, Result, Services};
 
-/// The only type of proof offered.
+/// A TXT record where the domain is served today.
 pub const TXT_RECORD: &str = "txt_record";
+/// A delegation to the platform that names this very claim; offered if `VALIDATION_NAMESERVERS_TYPE` says so.
+pub const NAMESERVERS: &str = "nameservers";
 
 /// What a look brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,24 +40,39 @@ impl CheckResult {
     }
 }
 
-/// What is to be published: owner name and value of the TXT record.
-pub fn dns_record(zone: &ZoneRow, row: &ValidationRow) -> (String, String) {
-    (format!("_scaidns-verify.{}", zone.name), expected(row))
+/// A record that is to be published.
+pub struct ChallengeRecord {
+    pub name: String,
+    pub record_type: &'static str,
+    pub value: String,
 }
 
-fn expected(row: &ValidationRow) -> String {
-    format!("scaidns-verify={}", row.challenge_value)
+/// What is to be published: a TXT record in the domain, or one of the domain's NS records at its parent.
+pub fn dns_record(services: &Services, zone: &ZoneRow, row: &ValidationRow) -> ChallengeRecord {
+    let value = expected(services, row);
+    match row.validation_type.as_str() {
+        NAMESERVERS => ChallengeRecord { name: zone.name.as_str().to_owned(), record_type: "NS", value },
+        _ => ChallengeRecord { name: format!("{CHALLENGE_LABEL}.{}", zone.name), record_type: "TXT", value },
+    }
+}
+
+fn expected(services: &Services, row: &ValidationRow) -> String {
+    let challenge = &row.challenge_value;
+    match (row.validation_type.as_str(), services.config.nameservers.first()) {
+        (NAMESERVERS, Some(first)) => format!("{challenge}.{first}"),
+        _ => format!("scaidns-verify={challenge}"),
+    }
 }
 
 /// A challenge about to be made: 128 random bits of its own.
-pub fn new_challenge(services: &Services, zone: ZoneId) -> ValidationRow {
+pub fn new_challenge(services: &Services, zone: ZoneId, validation_type: &'static str) -> ValidationRow {
     let mut value = [0u8; 16];
     rand::rng().fill_bytes(&mut value);
     let now = services.clock.now();
     ValidationRow {
         id: ValidationId::new(),
         zone,
-        validation_type: TXT_RECORD.to_owned(),
+        validation_type: validation_type.to_owned(),
         status: "pending".to_owned(),
         challenge_value: hex::encode(value),
         expires_at: now + services.config.validation.expiry,
@@ -82,12 +99,18 @@ pub async fn start(
     validation_type: &str,
 ) -> Result<(ZoneRow, ValidationRow)> {
     let (_, access) = load(services, context, zone, Permission::DomainsUpdate).await?;
-    match validation_type {
-        TXT_RECORD => {}
-        "nameservers" => return Err(Error::invalid("validation_type", "the type nameservers is not enabled here")),
-        _ => return Err(Error::invalid("validation_type", "unknown validation type; there is txt_record")),
-    }
-    let challenge = new_challenge(services, zone);
+    let offers_nameservers = services.config.validation.nameservers_type;
+    let validation_type = match validation_type {
+        TXT_RECORD => TXT_RECORD,
+        NAMESERVERS if offers_nameservers => NAMESERVERS,
+        NAMESERVERS => return Err(Error::invalid("validation_type", "the type nameservers is not enabled here")),
+        _ => {
+            let offered =
+                if offers_nameservers { "there are txt_record and nameservers" } else { "there is txt_record" };
+            return Err(Error::invalid("validation_type", format!("unknown validation type; {offered}")));
+        }
+    };
+    let challenge = new_challenge(services, zone, validation_type);
     let mut tx = services.db.begin().await?;
     let row = zones::lock(&mut tx, access.zone().id).await?.ok_or(Error::NotFound("Domain"))?;
     if row.status != ZoneStatus::PendingValidation {
@@ -116,7 +139,13 @@ pub async fn cancel(services: &Services, context: &Context, zone: ZoneId) -> Res
 }
 
 /// Looks whether the challenge is published; if so, the zone goes live. Safe to repeat, in parallel or after a crash.
-pub async fn check(services: &Services, context: &Context, zone: ZoneId) -> Result<CheckResult> {
+///
+/// `force_transfer`: the platform's admin has decided that this claim, once proven, takes the name from the tenant
+/// whose zone of it is live.
+pub async fn check(services: &Services, context: &Context, zone: ZoneId, force_transfer: bool) -> Result<CheckResult> {
+    if force_transfer {
+        authz::decide(&context.caller, Permission::PlatformManage, Target::Platform)?;
+    }
     let (row, access) = load(services, context, zone, Permission::DomainsUpdate).await?;
     match row.status {
         ZoneStatus::Active => return Ok(CheckResult::proven(None)),
@@ -126,7 +155,7 @@ pub async fn check(services: &Services, context: &Context, zone: ZoneId) -> Resu
         ZoneStatus::PendingValidation => {}
     }
     if may_skip_proof(services, context, &row).await? {
-        go_live(services, context, &row, access, None).await?;
+        go_live(services, context, &row, access, None, false).await?;
         return Ok(CheckResult::proven(None));
     }
     let Some(open) = within(validations::open(&services.db, &access)).await? else {
@@ -137,10 +166,10 @@ pub async fn check(services: &Services, context: &Context, zone: ZoneId) -> Resu
         });
     };
     if open.expires_at <= services.clock.now() {
-        end(services, context, &row, &open, "expired").await?;
+        end(services, context, &row, &open, (&open.status, "expired")).await?;
         return Ok(CheckResult::not_yet("Challenge expired", Some(open.id)));
     }
-    look(services, context, &row, access, &open).await
+    look(services, context, &row, access, &open, force_transfer).await
 }
 
 async fn look(
@@ -149,23 +178,58 @@ async fn look(
     row: &ZoneRow,
     access: ZoneAccess,
     open: &ValidationRow,
+    force_transfer: bool,
 ) -> Result<CheckResult> {
-    let expected = expected(open);
-    let outcome = services.resolve.txt_proof(row.name.as_str(), &expected).await;
-    if outcome != ProofOutcome::Proven {
-        end(services, context, row, open, "failed").await?;
-        return Ok(CheckResult::not_yet(outcome.message(row.name.as_str(), &expected), Some(open.id)));
+    begin(services, context, row, open).await?;
+    if let Err(message) = published(services, row, open).await {
+        end(services, context, row, open, ("verifying", "failed")).await?;
+        return Ok(CheckResult::not_yet(message, Some(open.id)));
     }
-    go_live(services, context, row, access, Some(open.id)).await?;
+    go_live(services, context, row, access, Some(open.id), force_transfer).await?;
     Ok(CheckResult::proven(Some(open.id)))
 }
 
+/// Whether the DNS shows what the challenge asks for; if not, what is to be said of it.
+async fn published(services: &Services, row: &ZoneRow, open: &ValidationRow) -> std::result::Result<(), String> {
+    let (name, expected) = (row.name.as_str(), expected(services, open));
+    if open.validation_type == NAMESERVERS {
+        let wanted = wanted_nameservers(services, &expected);
+        let outcome = services.resolve.delegation_proof(name, &wanted).await;
+        return if outcome == DelegationOutcome::Proven { Ok(()) } else { Err(outcome.message(name)) };
+    }
+    let outcome = services.resolve.txt_proof(name, &expected).await;
+    if outcome == ProofOutcome::Proven { Ok(()) } else { Err(outcome.message(name, &expected)) }
+}
+
+/// What the parent's NS set must hold: the platform's nameservers, and the name that was made for this claim.
+fn wanted_nameservers(services: &Services, own: &str) -> Vec<String> {
+    services.config.nameservers.iter().cloned().chain([own.to_owned()]).collect()
+}
+
+/// A look begins; one that is never heard of again can be repeated like any other.
+async fn begin(services: &Services, context: &Context, row: &ZoneRow, open: &ValidationRow) -> Result<()> {
+    let mut tx = services.db.begin().await?;
+    let locked = zones::lock(&mut tx, row.id).await?.ok_or(Error::NotFound("Domain"))?;
+    if validations::set_status(&mut tx, open.id, "verifying", services.clock.now()).await? {
+        let values = (json!({ "status": open.status }), json!({ "status": "verifying", "validation_id": open.id }));
+        record(services, context, &locked, "domain.validation.check", values, &mut tx).await?;
+    }
+    tx.commit().await.map_err(crate::storage::StorageError::from)?;
+    Ok(())
+}
+
 /// A look that brought nothing. A challenge that was superseded or proven meanwhile stays as it is.
-async fn end(services: &Services, context: &Context, row: &ZoneRow, open: &ValidationRow, status: &str) -> Result<()> {
+async fn end(
+    services: &Services,
+    context: &Context,
+    row: &ZoneRow,
+    open: &ValidationRow,
+    (before, status): (&str, &str),
+) -> Result<()> {
     let mut tx = services.db.begin().await?;
     let locked = zones::lock(&mut tx, row.id).await?.ok_or(Error::NotFound("Domain"))?;
     if validations::set_status(&mut tx, open.id, status, services.clock.now()).await? {
-        let values = (json!({ "status": open.status }), json!({ "status": status, "validation_id": open.id }));
+        let values = (json!({ "status": before }), json!({ "status": status, "validation_id": open.id }));
         record(services, context, &locked, "domain.validation.failure", values, &mut tx).await?;
     }
     tx.commit().await.map_err(crate::storage::StorageError::from)?;

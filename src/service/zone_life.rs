@@ -3,14 +3,15 @@
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::authz::{Permission, ZoneAccess};
-use crate::ids::ZoneId;
-use crate::storage::zones::ZoneRow;
+use crate::authz::{Actor, Caller, Permission, Visibility, ZoneAccess};
+use crate::ids::{TenantId, ZoneId};
+use crate::storage::within;
+use crate::storage::zones::{self as zones_stored, ZoneRow};
 use crate::tenancy::ZoneStatus;
 
 use super::audit;
-use super::context::ActorRecord;
-use super::zone_writer::{Departure, Move};
+use super::context::{ActorRecord, RequestInfo};
+use super::zone_writer::{Departure, Move, claimed};
 use super::zones::{ZoneDetail, detail, load, load_with_deleted, zone_resource};
 use super::{Context, Error, Result, Services};
 
@@ -45,6 +46,61 @@ pub async fn delete_for_good(services: &Services, context: &Context, id: ZoneId)
     }
     let values = (last_state(&row), Value::Null);
     services.writer.delete(departure(services, context, &row, access, "domain.delete", values)).await
+}
+
+/// Lets whoever holds a name make room for a claim on it that has been proven. A live zone does so only if the
+/// platform's admin has decided it.
+pub(super) async fn make_room(services: &Services, context: &Context, claim: &ZoneRow, force: bool) -> Result<()> {
+    let holder = within(zones_stored::live_of_name(&services.db, claim.name.as_str())).await?;
+    let Some(holder) = holder.filter(|holder| *holder != claim.id) else { return Ok(()) };
+    let Some(row) = within(zones_stored::find(&services.db, &Visibility::system(), holder)).await? else {
+        return Ok(());
+    };
+    if row.status == ZoneStatus::Active && !force {
+        return Err(claimed());
+    }
+    // told to the holder as what has happened to it, not by whom, unless it was the platform
+    let by_proof = nobody("another tenant's proof", row.tenant);
+    let context = if force { context } else { &by_proof };
+    let access = ZoneAccess::system(row.reference(), Permission::DomainsDelete);
+    if row.status == ZoneStatus::Active {
+        let values = status_values(row.status, ZoneStatus::Inactive);
+        let withdrawal = departure(services, context, &row, access.clone(), "domain.update", values);
+        services.writer.set_status(withdrawal, Move::Withdraw).await?;
+    }
+    let values = (json!({ "holds_name": true }), json!({ "holds_name": false, "record_count": 0 }));
+    services.writer.make_room(departure(services, context, &row, access, "domain.update", values)).await
+}
+
+/// Removes what was deleted long enough ago, the oldest first; how many it were.
+pub async fn purge(services: &Services) -> Result<u64> {
+    const ZONES_PER_RUN: u32 = 50; // each takes a DELETE and two commits; the next run goes on
+    let before = services.clock.now() - services.config.purge_after;
+    let mut purged = 0;
+    for row in within(zones_stored::deleted_before(&services.db, before, ZONES_PER_RUN)).await? {
+        let context = nobody("purge", row.tenant);
+        let access = ZoneAccess::system(row.reference(), Permission::DomainsDelete);
+        let values = (last_state(&row), Value::Null);
+        let request = departure(services, &context, &row, access, "domain.purge", values);
+        match services.writer.purge(request, before).await {
+            Ok(is_gone) => purged += u64::from(is_gone),
+            // one zone that cannot be removed now must not hold up the others
+            Err(error) => tracing::warn!(zone = %row.name, %error, "a deleted zone could not be purged yet"),
+        }
+    }
+    Ok(purged)
+}
+
+/// What no request of the tenant's asked for.
+fn nobody(name: &'static str, tenant: TenantId) -> Context {
+    let caller = Caller {
+        actor: Actor::System { name },
+        tenant,
+        assignments: Vec::new(),
+        scopes: None,
+        decisions: Default::default(),
+    };
+    Context { caller, request: RequestInfo::none() }
 }
 
 fn last_state(row: &ZoneRow) -> Value {

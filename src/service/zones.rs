@@ -14,8 +14,8 @@ use crate::tenancy::{ZoneStatus, ZoneType};
 use super::audit::{self, Resource};
 use super::context::ActorRecord;
 use super::records::{RecordFilter, listed};
-use super::validation::new_challenge;
-use super::zone_life::{departure, status_values};
+use super::validation::{TXT_RECORD, new_challenge};
+use super::zone_life::{departure, make_room, status_values};
 use super::zone_names::NamedZone;
 use super::zone_writer::{GoLive, Move};
 use super::{Context, Error, PageRequest, Result, Services};
@@ -161,15 +161,15 @@ pub async fn create(services: &Services, context: &Context, claim: ZoneClaim) ->
     let needs_proof = needs_proof(services, context, &zone.name).await?;
     if !needs_proof {
         // it is to go live at once: said before the claim is made rather than after
-        services.writer.check_service().await?;
+        services.writer.check_service(&zone.name).await?;
     }
-    let challenge = needs_proof.then(|| new_challenge(services, zone.id));
+    let challenge = needs_proof.then(|| new_challenge(services, zone.id, TXT_RECORD));
     if !was_made(services, context, zone.id).await? {
         insert(services, context, &access, &zone, challenge.as_ref()).await?;
     }
     if !needs_proof {
         let (row, access) = load(services, context, zone.id, Permission::DomainsCreate).await?;
-        if let Err(error) = go_live(services, context, &row, access, None).await {
+        if let Err(error) = go_live(services, context, &row, access, None, false).await {
             // the claim stands; a check of its validation goes on from here
             tracing::warn!(zone = %row.name, %error, "a domain that needs no proof could not go live yet");
         }
@@ -297,14 +297,21 @@ async fn insert(
     Ok(())
 }
 
-/// Puts a claim into service, with the audit entry that says by which proof.
+/// Puts a claim into service, with the audit entry that says by which proof. The one with a proof has the name before
+/// a zone that is withdrawn.
 pub async fn go_live(
     services: &Services,
     context: &Context,
     row: &ZoneRow,
     access: ZoneAccess,
     validation: Option<ValidationId>,
+    force_transfer: bool,
 ) -> Result<()> {
+    if validation.is_some() {
+        // nothing is taken from anybody for a claim that cannot go live
+        services.writer.check_service(&row.name).await?;
+        make_room(services, context, row, force_transfer).await?;
+    }
     let actor = ActorRecord::from(&context.caller.actor);
     let after = json!({ "status": ZoneStatus::Active, "validation_id": validation });
     let values = (json!({ "status": ZoneStatus::PendingValidation }), after);

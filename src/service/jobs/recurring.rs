@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 
 use crate::storage::{self, Db, fences, inbox, intents, jobs, logged_out, recurring_jobs, revocations, within};
 
-use super::super::{Error, Result, Services, sync, webhooks};
+use super::super::{Error, Result, Services, sync, webhooks, zone_life};
 
 /// One thing that recurs.
 #[derive(Clone, Copy)]
@@ -49,6 +49,12 @@ pub const RECURRING: &[Recurring] = &[
         every: LOOKED_FOR_EVERY,
         time_limit: CLEANING_LIMIT,
         run: |services| Box::pin(async { Ok(services.writer.finish_emptying().await? as u64) }),
+    },
+    Recurring {
+        name: "purged_domains",
+        every: LOOKED_FOR_EVERY,
+        time_limit: CLEANING_LIMIT,
+        run: |services| Box::pin(zone_life::purge(services)),
     },
     cleaning("resting_names", |services| Box::pin(async { Ok(fences::sweep_rests(&services.db).await?) })),
     cleaning("settled_batches", |services| Box::pin(async { in_steps(services, intents::sweep_outcomes).await })),

@@ -1,6 +1,6 @@
 //! A proven claim goes live: dark creation, then one guarded PATCH with everything, the enabled SOA in it.
 
-use crate::dns::{Rrset, RrsetChange, ZoneContent, rectify};
+use crate::dns::{Rrset, RrsetChange, ZoneContent, ZoneName, rectify};
 use crate::ids::ChangeId;
 use crate::pdns::{DeleteAnswer, ServerZone};
 use crate::storage::zones::{self, ZoneRow};
@@ -13,9 +13,45 @@ use super::life::{self, Sent};
 use super::payload::Kind;
 use super::store::{self, ZoneState};
 use super::transition::{GoLive, Step, claimed, payload_change};
-use super::{Inner, protocol};
+use super::{Inner, ZoneWriter, protocol};
+
+impl ZoneWriter {
+    /// Whether a zone of this name could go live now, as far as that can be told beforehand.
+    pub async fn check_service(&self, name: &ZoneName) -> Result<()> {
+        self.inner.check_nameservers()?;
+        let uptime = self.inner.pdns.uptime().await?;
+        self.inner.check_rest(name, uptime).await?;
+        self.inner.check_delegation(name).await
+    }
+}
 
 impl Inner {
+    /// A DELETE without an answer may still land on the next zone of the name.
+    async fn check_rest(&self, name: &ZoneName, uptime: u64) -> Result<()> {
+        if within(fences::is_resting(&self.db, name.as_str(), uptime)).await? {
+            let message = "A deletion of this name has no known outcome yet; the name rests for up to an hour";
+            return Err(Error::Unavailable { message: message.into(), retry_after: 60 });
+        }
+        Ok(())
+    }
+
+    /// Below a zone that is signed here a name must be delegated there: to a validating resolver the signed zone
+    /// proves that there is nothing.
+    pub(super) async fn check_delegation(&self, name: &ZoneName) -> Result<()> {
+        let around = within(zones::live_at_or_above(&self.db, name)).await?;
+        let active = ZoneStatus::Active.as_str();
+        let Some(parent) = around.iter().find(|zone| zone.name != name.as_str() && zone.status == active) else {
+            return Ok(());
+        };
+        let head = self.pdns.zone_head(&parent.name).await?;
+        if !head.is_some_and(|head| head.dnssec) || self.pdns.is_served(&parent.name, name.as_str(), "NS").await? {
+            return Ok(());
+        }
+        let records: Vec<String> = self.nameservers.iter().map(|server| format!("{name}. NS {server}.")).collect();
+        let message = format!("The domain {} is signed: add to it first {}", parent.name, records.join(", "));
+        Err(Error::Invalid { message, field: None, code: "delegation_missing" })
+    }
+
     pub(super) fn check_nameservers(&self) -> Result<()> {
         if self.nameservers.is_empty() {
             return Err(Error::unavailable("This platform has no nameservers yet; its operator must set NAMESERVERS"));
@@ -31,6 +67,7 @@ impl Inner {
             return Err(Error::conflict("domain_inactive", "The domain is withdrawn"));
         }
         self.check_nameservers()?;
+        self.check_delegation(&row.name).await?;
         if within(zones::live_of_name(&self.db, row.name.as_str())).await?.is_some() {
             return Err(claimed());
         }
@@ -65,10 +102,7 @@ impl Inner {
         const ATTEMPTS: u32 = 3; // a foreign dark zone is removed once, then ours is made
         let zone = row.name.as_str();
         let uptime = self.pdns.uptime().await?;
-        if within(fences::is_resting(&self.db, zone, uptime)).await? {
-            let message = "A deletion of this name has no known outcome yet; the name rests for up to an hour";
-            return Err(Error::Unavailable { message: message.into(), retry_after: 60 });
-        }
+        self.check_rest(&row.name, uptime).await?;
         let fences = within(fences::of_name(&self.db, zone)).await?;
         for _ in 0..ATTEMPTS {
             let creation = life::dark_zone(&row.name, row.id, &self.nameservers, &fences, serial);

@@ -61,7 +61,7 @@ pub use decide::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutc
 pub use reader::ZoneView;
 pub use recovery::Recovered;
 pub use status::Move;
-pub use transition::{Departure, GoLive};
+pub use transition::{Departure, GoLive, claimed};
 
 /// Operations in one batch; 500 take PowerDNS 0.4 s.
 const BATCH_OPERATIONS_MAX: usize = 500;

@@ -33,6 +33,10 @@ pub enum Kind {
     Switch { is_partial: bool },
     /// The zone is removed for good.
     Delete,
+    /// The content of a withdrawn zone goes to history, ahead of what one intent can hold.
+    Clear,
+    /// A withdrawn zone makes room for who has proven its name: content to history, the zone removed.
+    MakeRoom,
     /// Fences are taken down.
     Sweep { fences: Vec<ChangeId> },
 }
@@ -45,6 +49,8 @@ impl Kind {
             Self::SetStatus { .. } => "set_status",
             Self::Switch { .. } => "switch",
             Self::Delete => "delete",
+            Self::Clear => "clear",
+            Self::MakeRoom => "make_room",
             Self::Sweep { .. } => "sweep",
         }
     }

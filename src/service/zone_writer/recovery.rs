@@ -51,10 +51,13 @@ impl Recovery<'_> {
         };
         let zone = ZoneName::trusted(intent.zone_name.clone());
         let found = match &payload.kind {
-            Kind::Delete => self.delete_again(&intent, &zone).await,
-            Kind::Edit | Kind::GoLive { .. } | Kind::SetStatus { .. } | Kind::Switch { .. } | Kind::Sweep { .. } => {
-                self.fence_and_look(&intent, &payload, &zone).await
-            }
+            Kind::Delete | Kind::MakeRoom => self.delete_again(&intent, &zone).await,
+            Kind::Edit
+            | Kind::GoLive { .. }
+            | Kind::SetStatus { .. }
+            | Kind::Switch { .. }
+            | Kind::Clear
+            | Kind::Sweep { .. } => self.fence_and_look(&intent, &payload, &zone).await,
         };
         let recovered = match found {
             Ok(found) => self.settle(&intent, &payload, found).await,
@@ -71,7 +74,12 @@ impl Recovery<'_> {
         };
         let change_serial = match payload.kind {
             Kind::Edit | Kind::Sweep { .. } => payload.serial.map(serials::next),
-            Kind::GoLive { .. } | Kind::SetStatus { .. } | Kind::Switch { .. } | Kind::Delete => None,
+            Kind::GoLive { .. }
+            | Kind::SetStatus { .. }
+            | Kind::Switch { .. }
+            | Kind::Clear
+            | Kind::MakeRoom
+            | Kind::Delete => None,
         };
         let now = self.clock.now();
         let ending = Ending { outcome, detail: "settled by recovery", serial, change_serial, drift: false, now };

@@ -1,5 +1,8 @@
-//! The end of a zone: its removal for good.
+//! The end of a zone at PowerDNS: removed for good, or to make room for who has proven its name.
 
+use time::OffsetDateTime;
+
+use crate::dns::{RrsetChange, ZoneContent};
 use crate::ids::ChangeId;
 use crate::pdns::DeleteAnswer;
 use crate::storage::zones::{self, ZoneRow};
@@ -7,11 +10,47 @@ use crate::storage::{audit, intents, within, within_write};
 use crate::tenancy::ZoneStatus;
 
 use super::super::{Error, Result};
-use super::Inner;
 use super::change::{LATE, is_unmoved};
 use super::life::Sent;
-use super::payload::Kind;
-use super::transition::{Departure, Step};
+use super::payload::{Entry, Kind, Payload};
+use super::store::{self, LiveState, ZoneState};
+use super::transition::{Departure, Step, claimed, count, in_a_task, payload_change, take_before};
+use super::{Inner, ZoneWriter, protocol};
+
+/// Of a zone's content so much goes into one row of its history: an intent is one statement, and holds it too.
+const HISTORY_BYTES_MAX: usize = 4_000_000;
+
+impl ZoneWriter {
+    /// Removes a zone that is not served: row, content and PowerDNS zone. History and audit stay.
+    pub async fn delete(&self, request: Departure) -> Result<()> {
+        let inner = self.inner.clone();
+        in_a_task(async move {
+            let zone = request.access.zone().id;
+            inner.until_done(zone, |row| inner.try_delete(row, &request)).await
+        })
+        .await
+    }
+
+    /// [`Self::delete`] of a zone that was deleted before a time, and not restored meanwhile; whether it was so.
+    pub async fn purge(&self, request: Departure, before: OffsetDateTime) -> Result<bool> {
+        let inner = self.inner.clone();
+        in_a_task(async move {
+            let zone = request.access.zone().id;
+            inner.until_done(zone, |row| inner.try_purge(row, &request, before)).await
+        })
+        .await
+    }
+
+    /// Lets a withdrawn zone make room for who has proven its name. Safe to repeat.
+    pub async fn make_room(&self, request: Departure) -> Result<()> {
+        let inner = self.inner.clone();
+        in_a_task(async move {
+            let zone = request.access.zone().id;
+            inner.until_done(zone, |row| inner.try_make_room(row, &request)).await
+        })
+        .await
+    }
+}
 
 impl Inner {
     pub(super) async fn try_delete(&self, row: ZoneRow, request: &Departure) -> Result<Step<()>> {
@@ -23,9 +62,75 @@ impl Inner {
         }
         let mut payload = self.empty_payload(&row, Kind::Delete);
         payload.audit = request.audit.clone();
-        let Some(held) = self.intend(&row, ChangeId::new(), &payload).await? else { return Ok(Step::Again) };
+        self.remove(&row, payload).await
+    }
+
+    /// A deleted zone is removed for good if it was deleted before this; whether it was.
+    pub(super) async fn try_purge(
+        &self,
+        row: ZoneRow,
+        request: &Departure,
+        before: OffsetDateTime,
+    ) -> Result<Step<bool>> {
+        if row.status != ZoneStatus::Deleted || row.deleted_at.is_none_or(|deleted_at| deleted_at >= before) {
+            return Ok(Step::Done(false));
+        }
+        Ok(match self.try_delete(row, request).await? {
+            Step::Done(()) => Step::Done(true),
+            Step::Again => Step::Again,
+        })
+    }
+
+    /// A withdrawn zone makes room: its content into its history, and nothing of it left at PowerDNS.
+    pub(super) async fn try_make_room(&self, row: ZoneRow, request: &Departure) -> Result<Step<()>> {
+        if row.status == ZoneStatus::Active {
+            return Err(claimed());
+        }
+        if row.is_kept_here() {
+            return Ok(Step::Done(()));
+        }
+        let state = match self.owns_at_server(&row).await? {
+            true => store::read(&self.db, &self.pdns, &row).await?,
+            false => ZoneState { content: ZoneContent::new(row.name.clone()), live: None },
+        };
+        let (gone, is_partial) = first_to_history(&state.content);
+        if is_partial && let Some(live) = state.live {
+            return self.clear(&row, request, (state.content, live), gone).await;
+        }
+        let mut payload = self.empty_payload(&row, Kind::MakeRoom);
+        payload.record_count = 0;
+        payload.entries = vec![entry(request, gone)];
+        payload.audit = request.audit.clone();
+        self.remove(&row, payload).await
+    }
+
+    /// More content than one intent can hold: a part of it goes ahead.
+    async fn clear(
+        &self,
+        row: &ZoneRow,
+        request: &Departure,
+        (mut content, live): (ZoneContent, LiveState),
+        gone: Vec<RrsetChange>,
+    ) -> Result<Step<()>> {
+        for change in &gone {
+            content.set(change.key.clone(), None);
+        }
+        let mut payload = self.empty_payload(row, Kind::Clear);
+        payload.record_count = count(&content);
+        take_before(&mut payload, live);
+        payload.entries = vec![entry(request, gone)];
+        let changes = payload.entries[0].changes.clone();
+        let Some(held) = self.intend(row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
+        let sent = self.send(row, &held, &protocol::write(&row.name, held.intent.change, &changes), false).await.sent;
+        self.conclude(row, &held.intent, &payload, sent).await?;
+        Ok(Step::Again)
+    }
+
+    /// Removes what PowerDNS has of the zone, under the name's lock.
+    async fn remove(&self, row: &ZoneRow, payload: Payload) -> Result<Step<()>> {
+        let Some(held) = self.intend(row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
         let intent = &held.intent;
-        let answer = match self.owns_at_server(&row).await {
+        let answer = match self.owns_at_server(row).await {
             Ok(true) if held.is_late() => DeleteAnswer::NotSent(LATE.into()),
             Ok(true) => self.pdns.delete_zone(row.name.as_str()).await,
             Ok(false) => DeleteAnswer::Gone,
@@ -34,7 +139,7 @@ impl Inner {
         match answer {
             DeleteAnswer::Gone => {
                 let sent = Sent::Applied { serial: Some(row.serial.unwrap_or(0)) };
-                self.conclude(&row, intent, &payload, sent).await
+                self.conclude(row, intent, &payload, sent).await
             }
             DeleteAnswer::NotSent(why) | DeleteAnswer::Refused(why) => {
                 self.drop_intent(intent, &payload, &why).await?;
@@ -74,4 +179,22 @@ impl Inner {
         let head = self.pdns.zone_head(row.name.as_str()).await?;
         Ok(head.is_some_and(|head| head.account == row.id.to_string()))
     }
+}
+
+/// As much of the content as one row of history takes, as what goes; SOA and apex NS last. Whether some is left.
+fn first_to_history(content: &ZoneContent) -> (Vec<RrsetChange>, bool) {
+    let (system, others): (Vec<_>, Vec<_>) = content.iter().partition(|(key, _)| content.is_system(key));
+    let (mut gone, mut bytes) = (Vec::new(), 0);
+    for (key, rrset) in others.into_iter().chain(system) {
+        bytes += key.name.as_str().len() + protocol::rrset_bytes(Some(rrset));
+        if bytes > HISTORY_BYTES_MAX && !gone.is_empty() {
+            return (gone, true);
+        }
+        gone.push(RrsetChange { key: key.clone(), before: Some(rrset.clone()), after: None });
+    }
+    (gone, false)
+}
+
+fn entry(request: &Departure, changes: Vec<RrsetChange>) -> Entry {
+    Entry { change: ChangeId::new(), actor: request.actor.clone(), request: request.request.clone(), changes }
 }

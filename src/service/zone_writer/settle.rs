@@ -92,7 +92,7 @@ async fn take_step(
     now: OffsetDateTime,
 ) -> Result<()> {
     match kind {
-        Kind::Edit => Ok(()),
+        Kind::Edit | Kind::Clear => Ok(()),
         Kind::Sweep { fences } => fences::delete(tx, &intent.zone_name, fences).await,
         Kind::GoLive { validation } => {
             zones::set_status(tx, row, ZoneStatus::Active, now).await?;
@@ -114,6 +114,7 @@ async fn take_step(
         }
         Kind::Switch { is_partial } => emptied_zones::set_partial(tx, intent.zone, *is_partial).await,
         Kind::Delete => zones::delete(tx, row).await,
+        Kind::MakeRoom => zones::displace(tx, row).await,
     }
 }
 

@@ -139,6 +139,7 @@ impl Inner {
     }
 
     async fn try_return(&self, row: &ZoneRow, request: &Departure) -> Result<Step<()>> {
+        self.check_delegation(&row.name).await?;
         let (emptied, served) = tokio::join!(within(emptied_zones::find(&self.db, row.id)), self.read_served(row));
         let (emptied, (content, live)) = (emptied?, served?);
         let kind = Kind::SetStatus { status: ZoneStatus::Active, emptied: None };

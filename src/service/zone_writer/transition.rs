@@ -65,23 +65,6 @@ impl ZoneWriter {
         .await
     }
 
-    /// Whether a zone could go live now, as far as that can be told beforehand.
-    pub async fn check_service(&self) -> Result<()> {
-        self.inner.check_nameservers()?;
-        self.inner.pdns.uptime().await?;
-        Ok(())
-    }
-
-    /// Removes a zone that is not served: row, content and PowerDNS zone. History and audit stay.
-    pub async fn delete(&self, request: Departure) -> Result<()> {
-        let inner = self.inner.clone();
-        in_a_task(async move {
-            let zone = request.access.zone().id;
-            inner.until_done(zone, |row| inner.try_delete(row, &request)).await
-        })
-        .await
-    }
-
     /// Takes down fences that have done their duty.
     pub async fn sweep_fences(&self) -> Result<usize> {
         const FENCES_PER_RUN: u32 = 100; // a PATCH a zone; the next run goes on

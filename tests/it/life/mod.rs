@@ -1,9 +1,11 @@
 //! A domain's whole life: withdrawn, deleted, restored, purged, made room for another.
 
+mod delegation;
+mod room;
 mod withdrawal;
 
 use crate::support::Trials;
 
 pub fn tests() -> Trials {
-    withdrawal::tests()
+    [withdrawal::tests(), room::tests(), delegation::tests()].into_iter().flatten().collect()
 }
