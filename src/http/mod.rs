@@ -23,6 +23,7 @@ mod request_id;
 mod routes;
 mod rrsets;
 mod validation;
+mod zone_files;
 
 use std::sync::Arc;
 

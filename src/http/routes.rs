@@ -8,7 +8,8 @@ use utoipa_axum::routes;
 use crate::service::Services;
 
 use super::{
-    api_keys, audit_logs, auth, bulk, domains, health, history, jobs, login, record_search, records, rrsets, validation,
+    api_keys, audit_logs, auth, bulk, domains, health, history, jobs, login, record_search, records, rrsets,
+    validation, zone_files,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
@@ -33,6 +34,11 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(history::revert))
         .routes(routes!(history::restore))
         .routes(routes!(records::get, records::update, records::delete))
+        .routes(routes!(zone_files::export))
+        .routes(routes!(zone_files::download))
+        .routes(routes!(zone_files::import_text))
+        .routes(routes!(zone_files::import_file))
+        .routes(routes!(zone_files::preview))
         .routes(routes!(login::config))
         .routes(routes!(login::token))
         .routes(routes!(login::refresh))

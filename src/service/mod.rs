@@ -20,6 +20,7 @@ pub mod rrsets;
 mod services;
 pub mod sync;
 pub mod validation;
+pub mod zone_files;
 pub mod zone_life;
 pub mod zone_names;
 pub mod zone_writer;

@@ -14,6 +14,7 @@ mod bulk_delete;
 mod crash;
 mod domains;
 mod errors;
+mod files;
 mod history;
 mod idempotency;
 mod isolation;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         ("crash", crash::tests()),
         ("domains", domains::tests()),
         ("errors", errors::tests()),
+        ("files", files::tests()),
         ("idempotency", idempotency::tests()),
         ("history", history::tests()),
         ("isolation", isolation::tests()),
