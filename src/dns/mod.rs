@@ -16,6 +16,7 @@ pub mod rectify;
 mod rrset;
 pub mod serial;
 mod zone_content;
+pub mod zone_file;
 mod zone_name;
 
 pub use edit::{

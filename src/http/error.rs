@@ -61,7 +61,11 @@ pub struct SeveralDetail {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PartError {
     /// Its place in the request, from 0.
-    pub index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
+    /// Of a file: the line it begins at, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     /// As it was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<Value>,
@@ -107,6 +111,14 @@ impl ApiError {
     /// Several parts of a request are wrong; `record` has each as it was sent.
     pub fn several(message: String, errors: Vec<Refusal>, record: impl Fn(usize) -> Option<Value>) -> Self {
         let errors = errors.into_iter().map(|refusal| part_error(refusal, &record)).collect();
+        let detail = ErrorDetail::Several(SeveralDetail { message, errors });
+        Failure { status: StatusCode::BAD_REQUEST, code: "several_errors", detail, retry_after: None }.into()
+    }
+}
+
+impl ApiError {
+    /// Lines of a file are wrong.
+    pub fn lines(message: String, errors: Vec<PartError>) -> Self {
         let detail = ErrorDetail::Several(SeveralDetail { message, errors });
         Failure { status: StatusCode::BAD_REQUEST, code: "several_errors", detail, retry_after: None }.into()
     }
@@ -228,7 +240,7 @@ fn part_error(refusal: Refusal, record: impl Fn(usize) -> Option<Value>) -> Part
             .next()
             .map_or((None, String::new()), |SchemaDetail { loc, msg, kind: _ }| (loc.into_iter().next_back(), msg)),
     };
-    PartError { index, record: record(index), field, message }
+    PartError { index: Some(index), line: None, record: record(index), field, message }
 }
 
 fn schema_detail(problem: SchemaProblem) -> SchemaDetail {

@@ -26,6 +26,7 @@ mod routes;
 mod rrsets;
 mod validation;
 mod webhooks;
+mod zone_files;
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use crate::service::Services;
 
 use super::{
     access_grants, api_keys, audit_logs, auth, bulk, domains, health, history, jobs, login, record_search, records,
-    roles, rrsets, validation, webhooks,
+    roles, rrsets, validation, webhooks, zone_files,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
@@ -34,6 +34,11 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(history::revert))
         .routes(routes!(history::restore))
         .routes(routes!(records::get, records::update, records::delete))
+        .routes(routes!(zone_files::export))
+        .routes(routes!(zone_files::download))
+        .routes(routes!(zone_files::import_text))
+        .routes(routes!(zone_files::import_file))
+        .routes(routes!(zone_files::preview))
         .routes(routes!(login::config))
         .routes(routes!(login::token))
         .routes(routes!(login::refresh))

@@ -32,6 +32,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// 500 operations take 0.4 s on gmysql: a factor of 25.
 const PATCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// A DELETE cannot be guarded, so it gets long enough to be answered.
+/// What a large PATCH gets on top: with 10,000 RRsets it still ends before help comes for its change.
+const PATCH_TIME_PER_RRSET: Duration = Duration::from_micros(400);
 const DELETE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// PowerDNS could not be reached, or answered what it should not.
@@ -147,7 +149,8 @@ impl Pdns {
     pub async fn patch(&self, name: &str, rrsets: &[RrsetPatch]) -> PatchAnswer {
         let request =
             self.request(Method::PATCH, &format!("/zones/{}", zone_path(name))).json(&json!({ "rrsets": rrsets }));
-        let response = match self.send(request, PATCH_TIMEOUT).await {
+        let patience = PATCH_TIMEOUT + PATCH_TIME_PER_RRSET * u32::try_from(rrsets.len()).unwrap_or(u32::MAX);
+        let response = match self.send(request, patience).await {
             Ok(response) => response,
             Err(PdnsError::NotSent(why)) => return PatchAnswer::NotSent(why),
             Err(error) => return PatchAnswer::Unknown(error.to_string()),

@@ -25,6 +25,7 @@ mod services;
 pub mod sync;
 pub mod validation;
 pub mod webhooks;
+pub mod zone_files;
 pub mod zone_life;
 pub mod zone_names;
 pub mod zone_writer;

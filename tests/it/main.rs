@@ -15,6 +15,7 @@ mod crash;
 mod domains;
 mod errors;
 mod grants;
+mod files;
 mod history;
 mod idempotency;
 mod isolation;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         ("domains", domains::tests()),
         ("errors", errors::tests()),
         ("grants", grants::tests()),
+        ("files", files::tests()),
         ("idempotency", idempotency::tests()),
         ("history", history::tests()),
         ("isolation", isolation::tests()),

@@ -26,6 +26,10 @@ pub enum RrsetHow {
     Exactly,
     /// These come to what stands there.
     Add,
+    /// These are there and as they are said to be; others stay.
+    Merge,
+    /// Those of these come that are not there; nothing that stands changes.
+    Missing,
     /// These go.
     Remove,
 }
@@ -50,6 +54,12 @@ impl ZoneContent {
             RrsetHow::Exactly => self.plan_exactly(key, standing, *ttl, values),
             // one that is emptied on the way keeps the TTL that it has
             RrsetHow::Add => additions(key, ttl.or(standing.map(|rrset| rrset.ttl)), values).collect(),
+            RrsetHow::Merge => self.plan_merge(key, standing, *ttl, values),
+            RrsetHow::Missing => {
+                let missing: Vec<RrsetValue> =
+                    values.iter().filter(|value| self.meant(key, &value.content).is_none()).cloned().collect();
+                additions(key, ttl.filter(|_| standing.is_none()), &missing).collect()
+            }
             RrsetHow::Remove => values
                 .iter()
                 .map(|value| {
@@ -105,6 +115,27 @@ impl ZoneContent {
         let coming: Vec<RrsetValue> = coming.into_iter().cloned().collect();
         plan.extend(additions(key, ttl.filter(|_| standing.is_none()), &coming));
         plan.extend(gone);
+        plan
+    }
+
+    fn plan_merge(
+        &self,
+        key: &RrsetKey,
+        standing: Option<&Rrset>,
+        ttl: Option<u32>,
+        values: &[RrsetValue],
+    ) -> Vec<Operation> {
+        let mut plan = plan_ttl(key, standing, ttl);
+        for value in values {
+            let record = self.meant(key, &value.content).and_then(|content| standing?.find(&content));
+            match record {
+                Some(record) if record.disabled != value.disabled => {
+                    plan.push(update(key, &record.content, None, value.disabled));
+                }
+                Some(_) => {}
+                None => plan.extend(additions(key, ttl.filter(|_| standing.is_none()), std::slice::from_ref(value))),
+            }
+        }
         plan
     }
 

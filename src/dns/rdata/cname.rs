@@ -19,6 +19,10 @@ impl RecordDefinition for Cname {
         "www.example.com."
     }
 
+    fn name_fields(&self) -> &'static [usize] {
+        &[0]
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         let [alias] = fields(content, "<name>")?;
         let mut warnings = Vec::new();

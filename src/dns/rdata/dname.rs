@@ -16,6 +16,10 @@ impl RecordDefinition for Dname {
         "example.net."
     }
 
+    fn name_fields(&self) -> &'static [usize] {
+        &[0]
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         let [name] = fields(content, "<name>")?;
         let mut warnings = Vec::new();

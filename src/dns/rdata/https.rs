@@ -16,6 +16,10 @@ impl RecordDefinition for Https {
         "1 . alpn=h2,h3"
     }
 
+    fn name_fields(&self) -> &'static [usize] {
+        &[1]
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         svcb::parse(content, context)
     }

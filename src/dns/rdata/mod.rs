@@ -111,6 +111,11 @@ pub(super) trait RecordDefinition: Sync {
     /// Parses a content without surrounding blanks.
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError>;
 
+    /// Which words of a content are names: those that a zone file writes relative to its origin.
+    fn name_fields(&self) -> &'static [usize] {
+        &[]
+    }
+
     /// A canonical content as PowerDNS wants it, which refuses every form but its own.
     fn for_server<'a>(&self, canonical: &'a str) -> Cow<'a, str> {
         Cow::Borrowed(canonical)

@@ -20,6 +20,10 @@ impl RecordDefinition for Mx {
         "10 mail.example.com."
     }
 
+    fn name_fields(&self) -> &'static [usize] {
+        &[1]
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         let [preference, exchange] = fields(content, "<preference> <mail server>")?;
         let preference: u16 = number(preference, "preference", u32::from(u16::MAX))?;

@@ -16,6 +16,10 @@ impl RecordDefinition for Naptr {
         "100 10 \"U\" \"E2U+sip\" \"!^.*$!sip:info@example.com!\" ."
     }
 
+    fn name_fields(&self) -> &'static [usize] {
+        &[5]
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         let [order, preference, flags, services, regexp, replacement] = words(content)?[..] else {
             let form = "<order> <preference> \"<flags>\" \"<services>\" \"<regexp>\" <replacement>";

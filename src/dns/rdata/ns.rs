@@ -22,6 +22,10 @@ impl RecordDefinition for Ns {
         "ns1.example.com."
     }
 
+    fn name_fields(&self) -> &'static [usize] {
+        &[0]
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         let [server] = fields(content, "<name server>")?;
         let mut warnings = Vec::new();

@@ -26,6 +26,10 @@ impl RecordDefinition for Ptr {
         target::for_server(canonical)
     }
 
+    fn name_fields(&self) -> &'static [usize] {
+        &[0]
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         let [name] = fields(content, "<name>")?;
         let mut warnings = Vec::new();

@@ -24,6 +24,10 @@ impl RecordDefinition for Rp {
         target::for_server(canonical)
     }
 
+    fn name_fields(&self) -> &'static [usize] {
+        &[0, 1]
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         let [mailbox, text] = fields(content, "<mailbox> <name of a TXT>")?;
         let mailbox = if mailbox == ROOT { ROOT.to_owned() } else { parse_mailbox(mailbox, context)? };

@@ -84,6 +84,10 @@ impl RecordDefinition for SoaDefinition {
         target::for_server(canonical)
     }
 
+    fn name_fields(&self) -> &'static [usize] {
+        &[0, 1]
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         let mut warnings = Vec::new();
         let soa = parse(content, context, &mut warnings)?;

@@ -18,6 +18,10 @@ impl RecordDefinition for Srv {
         "10 60 5060 sip.example.com."
     }
 
+    fn name_fields(&self) -> &'static [usize] {
+        &[3]
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         let [priority, weight, port, host] = fields(content, "<priority> <weight> <port> <host>")?;
         let max = u32::from(u16::MAX);

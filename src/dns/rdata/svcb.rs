@@ -21,6 +21,10 @@ impl RecordDefinition for Svcb {
         "1 svc.example.com. alpn=dot port=853"
     }
 
+    fn name_fields(&self) -> &'static [usize] {
+        &[1]
+    }
+
     fn parse(&self, content: &str, context: &ParseContext<'_>) -> Result<Parsed, FieldError> {
         parse(content, context)
     }

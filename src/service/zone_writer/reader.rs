@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::authz::{Permission, ZoneAccess};
+use crate::dns::zone_file::{self, ZoneFileFormat};
 use crate::dns::{RecordRef, RrsetKey, ZoneContent, serial as serials};
 use crate::ids::{ChangeId, RecordId};
 use crate::resolve;
@@ -39,6 +40,11 @@ impl ZoneView {
                 self.view(reference, rrset.ttl, record.disabled)
             })
         })
+    }
+
+    /// The records that may be read, written down.
+    pub fn zone_file(&self, format: ZoneFileFormat) -> String {
+        zone_file::write(format, &self.content, |key| self.is_readable(key))
     }
 
     fn is_readable(&self, key: &RrsetKey) -> bool {

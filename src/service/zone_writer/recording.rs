@@ -12,6 +12,9 @@ use super::super::zones::zone_resource;
 use super::ZoneWrite;
 use super::decide::{Grouping, RecordOutcome, RecordView};
 
+/// Records that one entry lists; of more it says how many, and the zone's history has them.
+const RECORDS_IN_ENTRY_MAX: usize = 500;
+
 /// One for each record that is no longer as it was, or one for all of them.
 pub fn audit_entries(
     row: &ZoneRow,
@@ -34,7 +37,14 @@ pub fn audit_entries(
         Grouping::Together(action) | Grouping::EachAlone(action) => {
             let (before, after): (Vec<_>, Vec<_>) =
                 changed.map(|outcome| (outcome.before.as_ref(), outcome.after.as_ref())).unzip();
-            let values = (record_values(&before), record_values(&after));
+            let values = if before.len() > RECORDS_IN_ENTRY_MAX {
+                (
+                    json!({"records": before.iter().flatten().count()}),
+                    json!({"records": after.iter().flatten().count()}),
+                )
+            } else {
+                (record_values(&before), record_values(&after))
+            };
             vec![entry(action, zone_resource(row.id, &row.name), values)]
         }
     }
