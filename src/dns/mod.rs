@@ -6,6 +6,7 @@
 //! The way of a write: [`OwnerName::parse`] and [`RecordType::parse`] at the edge, [`ZoneContent::apply`] decides over
 //! a group of operations, its [`RrsetChange`]s are what is written and recorded, [`rectify::needed`] tells how.
 
+pub mod dnssec;
 mod edit;
 mod error;
 mod labels;
