@@ -45,6 +45,7 @@ fn code_of(error: &Error) -> u8 {
         | Error::IdempotencyKeyReused
         | Error::IdempotencyInProgress
         | Error::PreconditionFailed(_)
+        | Error::TooSoon { .. }
         | Error::Several { .. } => 6,
         Error::Unauthenticated(_) => 3,
         Error::Forbidden { .. } | Error::OutOfScope { .. } => 4,

@@ -33,6 +33,7 @@ pub struct Config {
     pub scaikey: ScaiKeyConfig,
     pub secrets: Secrets,
     pub validation: ValidationConfig,
+    pub dnssec: DnssecConfig,
     /// `NAMESERVERS`: the platform's nameservers, comma separated; at least one name.
     pub nameservers: Vec<String>,
     /// `TRUSTED_PROXIES`: CIDRs whose `X-Forwarded-For` is believed, read from the right.
@@ -123,6 +124,27 @@ pub struct ValidationConfig {
 }
 
 #[derive(Clone, Debug)]
+pub struct DnssecConfig {
+    /// `DNSSEC_SERVERS`: `address[:port]`, comma separated: every server that answers for the zones. Each is asked whether
+    /// it serves a step before the step's wait begins. Default: `PDNS_DNS_ADDRESS`.
+    pub servers: Vec<String>,
+    /// `DNSSEC_PROPAGATION_DELAY` in seconds: how long those servers may give old answers after a change. Default: what
+    /// PowerDNS's own cache settings add up to.
+    pub propagation: Option<Duration>,
+    /// `DNSSEC_MARGIN` in seconds, default 10: on top of each wait for the parent.
+    pub margin: Duration,
+    /// `DNSSEC_ZSK_LIFETIME_DAYS`, default 90; 0: ZSKs are rolled when asked for.
+    pub zsk_lifetime: Option<Duration>,
+    /// `DNSSEC_KSK_LIFETIME_DAYS`, default 0: KSKs are rolled when asked for, since most parents take a new DS only
+    /// from a person.
+    pub ksk_lifetime: Option<Duration>,
+    /// `DNSSEC_POLL_SECONDS`, default 300: between two looks at a parent whose DS is waited for.
+    pub poll: Duration,
+    /// `DNSSEC_DS_DEADLINE_DAYS`, default 14: a DS that is waited for longer is worth an alarm.
+    pub ds_deadline: Duration,
+}
+
+#[derive(Clone, Debug)]
 pub struct LogConfig {
     /// `LOG_LEVEL`, default `info`.
     pub level: String,
@@ -197,6 +219,7 @@ impl Config {
                 challenge_ttl: r.bounded("VALIDATION_CHALLENGE_TTL", 3_600, 1, 604_800),
                 expiry: Duration::from_secs(3_600 * r.bounded::<u64>("VALIDATION_EXPIRY_HOURS", 72, 1, 8_760)),
             },
+            dnssec: dnssec(r),
             nameservers: r.host_names("NAMESERVERS"),
             purge_after: r.duration("DOMAIN_PURGE_AFTER", "30d"),
             trusted_proxies: r.networks("TRUSTED_PROXIES"),
@@ -219,6 +242,28 @@ impl Config {
             reader.problem("DOMAIN_PURGE_AFTER", "must be at least a day in production; 30d are thirty days");
         }
         reader.finish(config)
+    }
+}
+
+fn dnssec(r: &mut Reader<'_>) -> DnssecConfig {
+    const DAY: u64 = 86_400;
+    let days = |r: &mut Reader<'_>, name: &str, default: u64| {
+        let days = r.bounded(name, default, 0, 3_650);
+        (days > 0).then(|| Duration::from_secs(DAY * days))
+    };
+    let propagation = r.bounded::<i64>("DNSSEC_PROPAGATION_DELAY", -1, 0, 86_400);
+    let servers = match r.socket_addresses("DNSSEC_SERVERS", "", 53) {
+        addresses if addresses.is_empty() => r.host_and_port("PDNS_DNS_ADDRESS", 53).into_iter().collect(),
+        addresses => addresses.iter().map(ToString::to_string).collect(),
+    };
+    DnssecConfig {
+        servers,
+        propagation: u64::try_from(propagation).ok().map(Duration::from_secs),
+        margin: Duration::from_secs(r.bounded("DNSSEC_MARGIN", 10, 0, 86_400)),
+        zsk_lifetime: days(r, "DNSSEC_ZSK_LIFETIME_DAYS", 90),
+        ksk_lifetime: days(r, "DNSSEC_KSK_LIFETIME_DAYS", 0),
+        poll: Duration::from_secs(r.bounded("DNSSEC_POLL_SECONDS", 300, 1, 86_400)),
+        ds_deadline: Duration::from_secs(DAY * r.bounded::<u64>("DNSSEC_DS_DEADLINE_DAYS", 14, 1, 365)),
     }
 }
 

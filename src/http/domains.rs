@@ -63,6 +63,7 @@ pub struct DomainDetail {
     pub record_count: u32,
     /// The SOA serial, once the domain has been served.
     pub serial: Option<u32>,
+    /// `disabled`, `pending_ds`, `active`, `rotating_ksk` or `rotating_zsk`.
     pub dnssec_status: String,
     pub settings: Map<String, Value>,
     pub masters: Vec<String>,
@@ -278,6 +279,7 @@ fn item(row: ZoneRow) -> DomainItem {
         settings: _,
         cidr: _,
         dnssec_enabled,
+        denial: _,
         revision: _,
         serial: _,
         last_change: _,
@@ -304,7 +306,7 @@ fn item(row: ZoneRow) -> DomainItem {
 }
 
 fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
-    let ZoneDetail { row, nameservers, validation } = found;
+    let ZoneDetail { row, nameservers, validation, dnssec_status } = found;
     let settings = match &row.settings {
         Value::Object(settings) => settings.clone(),
         _ => Map::new(),
@@ -314,7 +316,7 @@ fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
         nameservers,
         record_count: row.record_count,
         serial: row.serial,
-        dnssec_status: "disabled".to_owned(),
+        dnssec_status: dnssec_status.to_owned(),
         settings,
         masters: Vec::new(),
         validation: validation.map(|validation| ValidationItem::new(services, &row, validation)),

@@ -179,6 +179,9 @@ impl From<Error> for Failure {
                 detail: structured(message, field, conflicts.iter().map(ToString::to_string).collect(), None),
                 retry_after: None,
             },
+            Error::TooSoon { message, code, retry_after } => {
+                Self { retry_after: Some(retry_after), ..Self::text(StatusCode::CONFLICT, code, message) }
+            }
             Error::Several { message, errors } => *ApiError::several(message, errors, |_| None).0,
             Error::Upstream(message) => {
                 tracing::warn!(%message, "upstream failed");

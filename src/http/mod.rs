@@ -5,6 +5,7 @@ mod api_keys;
 mod audit_logs;
 mod auth;
 mod bulk;
+mod dnssec;
 mod domains;
 mod error;
 mod etag;

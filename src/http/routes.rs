@@ -8,8 +8,8 @@ use utoipa_axum::routes;
 use crate::service::Services;
 
 use super::{
-    access_grants, api_keys, audit_logs, auth, bulk, domains, health, history, jobs, login, record_search, records,
-    roles, rrsets, validation, webhooks, zone_files,
+    access_grants, api_keys, audit_logs, auth, bulk, dnssec, domains, health, history, jobs, login, record_search,
+    records, roles, rrsets, validation, webhooks, zone_files,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
@@ -45,6 +45,13 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(login::logout))
         .routes(routes!(login::validate))
         .routes(routes!(webhooks::scaikey))
+        .routes(routes!(dnssec::get))
+        .routes(routes!(dnssec::enable))
+        .routes(routes!(dnssec::disable))
+        .routes(routes!(dnssec::rotate_zsk))
+        .routes(routes!(dnssec::rotate_ksk))
+        .routes(routes!(dnssec::confirm))
+        .routes(routes!(dnssec::list))
         .routes(routes!(auth::auth_me))
         .routes(routes!(auth::me))
         .routes(routes!(api_keys::list, api_keys::create))

@@ -4,7 +4,9 @@
 //! by the client, and no connection is used twice (PowerDNS closes each after its answer).
 
 mod client;
+mod cryptokeys;
 mod types;
 
 pub use client::{Pdns, PdnsError};
+pub use cryptokeys::NewKey;
 pub use types::{DeleteAnswer, PatchAnswer, RrsetPatch, ServerRecord, ServerRrset, ServerZone, ZoneCreation};

@@ -170,7 +170,7 @@ impl Nameserver {
 }
 
 fn question((name, record_type): (&Name, RecordType), edns: bool) -> Question {
-    Question { name: name.clone(), record_type, recursion_desired: false, edns }
+    Question { name: name.clone(), record_type, recursion_desired: false, edns, dnssec_ok: false }
 }
 
 fn dislikes_edns(message: &Message) -> bool {

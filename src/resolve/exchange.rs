@@ -39,6 +39,8 @@ pub struct Question {
     pub recursion_desired: bool,
     /// Whether to send an OPT record (RFC 6891); servers that choke on it are asked again without.
     pub edns: bool,
+    /// DO: whether signatures are wanted too (RFC 3225).
+    pub dnssec_ok: bool,
 }
 
 /// Why there is no answer.
@@ -75,7 +77,7 @@ pub async fn ask(budget: &Budget, server: Server, question: &Question, wait: Dur
 
 /// Asks over TCP.
 pub async fn ask_tcp(budget: &Budget, server: Server, question: &Question) -> Result<Message, Silence> {
-    let (id, packet) = encode(&Question { edns: false, ..question.clone() })?;
+    let (id, packet) = encode(&Question { edns: question.dnssec_ok, ..question.clone() })?;
     budget.draw_packet()?;
     let talk = async {
         let mut stream = TcpStream::connect(server.0).await?;
@@ -132,7 +134,7 @@ async fn ask_udp(budget: &Budget, server: Server, question: &Question, wait: Dur
 }
 
 fn encode(question: &Question) -> Result<(u16, Vec<u8>), Silence> {
-    let Question { name, record_type, recursion_desired, edns } = question;
+    let Question { name, record_type, recursion_desired, edns, dnssec_ok } = question;
     // The kernel's generator fails only on a broken machine; then nothing may be sent at all.
     let id = rand::rngs::OsRng.try_next_u32().map_err(|_| Silence::Refused)? as u16;
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
@@ -140,7 +142,7 @@ fn encode(question: &Question) -> Result<(u16, Vec<u8>), Silence> {
     message.add_query(Query::query(name.clone(), *record_type));
     if *edns {
         let mut opt = Edns::new();
-        opt.set_max_payload(UDP_PAYLOAD).set_version(0);
+        opt.set_max_payload(UDP_PAYLOAD).set_version(0).set_dnssec_ok(*dnssec_ok);
         message.set_edns(opt);
     }
     let packet = message.to_vec().map_err(|_| Silence::Refused)?;

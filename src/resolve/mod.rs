@@ -1,4 +1,5 @@
-//! DNS look-ups: those by which a tenant proves that a domain is theirs, and the serial at the platform's own server.
+//! DNS look-ups: those by which a tenant proves that a domain is theirs, the DS at a domain's parent, and what the
+//! platform's own servers serve.
 //!
 //! Lives here: finding the servers of a zone, asking each of them for the challenge record, judging whether they
 //! agree, and the guard that keeps every packet away from addresses that are not globally reachable.
@@ -22,10 +23,12 @@ mod authoritative;
 mod budget;
 mod cut;
 mod delegation;
+mod delegation_signer;
 mod exchange;
 mod proof;
 mod recursive;
 mod serial;
+mod served_keys;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -38,7 +41,9 @@ use tokio::sync::Semaphore;
 
 pub use address::is_globally_reachable;
 pub use delegation::DelegationOutcome;
+pub use delegation_signer::ParentAnswer;
 pub use serial::serial_at;
+pub use served_keys::{ServedKeys, served_keys_at};
 
 use budget::Budget;
 
@@ -114,6 +119,17 @@ impl Resolve {
         let outcome = delegation::look(&self.settings, &budget, domain, wanted).await;
         tracing::debug!(domain, ?outcome, packets = budget.spent(), "looked for the delegation of {domain}");
         outcome
+    }
+
+    /// What each server of the domain's parent has as its DS; None where the parent cannot be found.
+    ///
+    /// Within the same bounds as a proof.
+    pub async fn delegation_signers(&self, domain: &str) -> Option<Vec<ParentAnswer>> {
+        let budget = Budget::start();
+        let Ok(Ok(_slot)) = tokio::time::timeout_at(budget.deadline(), self.slots.acquire()).await else {
+            return None;
+        };
+        delegation_signer::look(&self.settings, &budget, domain).await
     }
 }
 

@@ -53,7 +53,8 @@ impl<'a> Recursive<'a> {
             let mut answered = false;
             for step in 0..resolvers.len() {
                 let index = (first + step) % resolvers.len();
-                let question = Question { name: name.clone(), record_type, recursion_desired: true, edns: pass == 0 };
+                let (name, edns) = (name.clone(), pass == 0);
+                let question = Question { name, record_type, recursion_desired: true, edns, dnssec_ok: false };
                 match ask(self.budget, Server::resolver(resolvers[index]), &question, RECURSIVE_WAIT).await {
                     Ok(message) if is_definite(&message) => {
                         self.preferred.store(index, Ordering::Relaxed);

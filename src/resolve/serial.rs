@@ -18,7 +18,8 @@ const PACKETS_MAX: u32 = 2;
 pub async fn serial_at(server: &str, zone: &str) -> Option<u32> {
     let server = lookup_host(server).await.ok()?.next()?;
     let name = Name::from_ascii(format!("{zone}.")).ok()?;
-    let question = Question { name, record_type: RecordType::SOA, recursion_desired: false, edns: false };
+    let question =
+        Question { name, record_type: RecordType::SOA, recursion_desired: false, edns: false, dnssec_ok: false };
     let budget = Budget::of(PACKETS_MAX, WAIT);
     let answer = ask(&budget, Server::resolver(server), &question, WAIT).await.ok()?;
     if answer.metadata.response_code != ResponseCode::NoError {

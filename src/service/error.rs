@@ -43,6 +43,9 @@ pub enum Error {
     NotFound(&'static str),
     #[error("{message}")]
     Conflict { message: String, code: &'static str, field: Option<&'static str>, conflicts: Vec<RecordId> },
+    /// In conflict with a state that ends by itself.
+    #[error("{message}")]
+    TooSoon { message: String, code: &'static str, retry_after: u32 },
     /// A request of several parts that is done as a whole or not at all: all that is wrong with it.
     #[error("{message}")]
     Several { message: String, errors: Vec<Refusal> },

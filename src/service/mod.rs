@@ -5,6 +5,7 @@ pub mod audit;
 pub mod audit_log;
 pub mod bulk;
 mod context;
+pub mod dnssec;
 pub mod entity_tag;
 mod error;
 pub mod escalation;

@@ -9,6 +9,7 @@ use crate::resolve::{Resolve, ResolveSettings};
 use crate::scaikey::{ScaiKey, ScaiKeyError};
 use crate::storage::{Db, StorageError};
 
+use super::dnssec::DnssecSettings;
 use super::identity::Identity;
 use super::rate_limits::RateLimits;
 use super::readiness::Readiness;
@@ -28,6 +29,7 @@ pub struct Services {
     pub writer: ZoneWriter,
     pub zone_names: ZoneNames,
     pub readiness: Readiness,
+    pub dnssec: DnssecSettings,
 }
 
 /// Why the program cannot start; nothing here waits for another server.
@@ -65,6 +67,20 @@ impl Services {
         );
         let readiness = Readiness::new(&config, db.clone(), pdns.clone(), scaikey.clone())?;
         let zone_names = ZoneNames::default();
-        Ok(Self { config, clock, db, pdns, resolve, scaikey, identity, rate_limits, writer, zone_names, readiness })
+        let dnssec = DnssecSettings::new(&config);
+        Ok(Self {
+            config,
+            clock,
+            db,
+            pdns,
+            resolve,
+            scaikey,
+            identity,
+            rate_limits,
+            writer,
+            zone_names,
+            readiness,
+            dnssec,
+        })
     }
 }

@@ -8,7 +8,7 @@ use crate::ids::{ValidationId, ZoneId};
 use crate::storage::validations::{self, ValidationRow};
 use crate::storage::zone_lists::{self, Found, Start, ZoneCursor, ZoneFilter};
 use crate::storage::zones::{self, NewZone, ZoneRow};
-use crate::storage::{audit as audit_log, within};
+use crate::storage::{audit as audit_log, signing, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::audit::{self, Resource};
@@ -49,6 +49,8 @@ pub struct ZoneDetail {
     pub row: ZoneRow,
     pub nameservers: Vec<String>,
     pub validation: Option<ValidationRow>,
+    /// `disabled`, or how its signing stands.
+    pub dnssec_status: &'static str,
 }
 
 /// One page of zones.
@@ -132,7 +134,9 @@ pub(super) async fn detail(services: &Services, mut row: ZoneRow, access: &ZoneA
     } else {
         None
     };
-    Ok(ZoneDetail { row, nameservers: services.config.nameservers.clone(), validation })
+    let signing = if row.dnssec_enabled { within(signing::find(&services.db, row.id)).await? } else { None };
+    let dnssec_status = signing.map_or("disabled", |signing| signing.state.phase.status().as_str());
+    Ok(ZoneDetail { row, nameservers: services.config.nameservers.clone(), validation, dnssec_status })
 }
 
 pub async fn list(

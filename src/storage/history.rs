@@ -81,6 +81,44 @@ pub async fn between(db: &Db, zone: ZoneId, from: u64, to: u64, octets: u64) -> 
     Ok(sqlx::query_as(sql).bind(octets).bind(zone.0).bind(from).bind(to).fetch_all(db.pool()).await?)
 }
 
+/// What of a zone's past may still be in caches.
+#[derive(Clone, Debug, Default)]
+pub struct CachedPast {
+    /// The largest TTL of an RRset that was changed or removed, of those that have not run out.
+    pub largest_ttl: u32,
+    /// SOAs that were changed.
+    pub soas: Vec<String>,
+}
+
+/// TTLs of what was served since, and is no longer: `cap` is the longest that anything is cached, in seconds.
+pub async fn cached_past(db: &Db, zone: ZoneId, now: OffsetDateTime, cap: u32) -> Result<CachedPast> {
+    let largest: Option<u64> = sqlx::query_scalar(
+        "SELECT CAST(MAX(LEAST(j.ttl, ?)) AS UNSIGNED) FROM zone_changes c, \
+         JSON_TABLE(c.changes, '$[*]' COLUMNS (ttl BIGINT PATH '$.before.ttl')) j \
+         WHERE c.zone_id = ? AND c.created_at > ? - INTERVAL ? SECOND \
+         AND c.created_at + INTERVAL LEAST(j.ttl, ?) SECOND > ?",
+    )
+    .bind(cap)
+    .bind(zone.0)
+    .bind(super::datetime(now))
+    .bind(cap)
+    .bind(cap)
+    .bind(super::datetime(now))
+    .fetch_one(db.pool())
+    .await?;
+    let soas = sqlx::query_scalar(
+        "SELECT j.content FROM zone_changes c, JSON_TABLE(c.changes, '$[*]' COLUMNS (kind VARCHAR(16) PATH '$.type', \
+         content TEXT PATH '$.before.records[0].content')) j \
+         WHERE c.zone_id = ? AND c.created_at > ? - INTERVAL ? SECOND AND j.kind = 'SOA' AND j.content IS NOT NULL",
+    )
+    .bind(zone.0)
+    .bind(super::datetime(now))
+    .bind(cap)
+    .fetch_all(db.pool())
+    .await?;
+    Ok(CachedPast { largest_ttl: largest.and_then(|ttl| u32::try_from(ttl).ok()).unwrap_or(0), soas })
+}
+
 /// Whether a batch has become history.
 pub async fn exists(db: &Db, batch: ChangeId) -> Result<bool> {
     let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM zone_changes WHERE batch_id = ? LIMIT 1")

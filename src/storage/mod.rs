@@ -23,6 +23,7 @@ pub mod recurring_jobs;
 pub mod revocations;
 pub mod roles;
 pub mod settlement;
+pub mod signing;
 pub mod staged;
 #[cfg(all(test, feature = "dev"))]
 pub mod testing;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::authz::{TenantAccess, Visibility, ZoneAccess, ZoneRef};
 use crate::dns::ZoneName;
+use crate::dns::dnssec::Denial;
 use crate::ids::{ChangeId, TenantId, ZoneId};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
@@ -28,6 +29,8 @@ pub struct ZoneRow {
     pub settings: Value,
     pub cidr: Option<String>,
     pub dnssec_enabled: bool,
+    /// Of a signed zone: how it proves that a name does not exist.
+    pub denial: Option<Denial>,
     pub revision: u64,
     pub serial: Option<u32>,
     pub last_change: Option<ChangeId>,
@@ -53,6 +56,11 @@ impl ZoneRow {
         Some(self.status) == pending || self.status_before == pending || self.displaced
     }
 
+    /// Whether each write must be rectified: what is not made up on the spot (narrow) stands in the database.
+    pub fn needs_rectified_writes(&self) -> bool {
+        matches!(self.denial, Some(Denial::Nsec | Denial::Nsec3))
+    }
+
     /// What decisions about the zone's content rest on.
     pub fn standing(&self) -> Standing {
         Standing {
@@ -66,7 +74,7 @@ impl ZoneRow {
 }
 
 pub(super) const COLUMNS: &str = "z.id, z.tenant_id, z.name, z.domain_type, z.status, z.default_ttl, z.description, z.settings, \
-    z.cidr, z.dnssec_enabled, z.revision, z.serial, z.last_change, z.record_count, z.born, \
+    z.cidr, z.dnssec_enabled, z.denial, z.revision, z.serial, z.last_change, z.record_count, z.born, \
     z.deleted_at, z.status_before, z.displaced, z.created_at, z.updated_at";
 
 impl FromRow<'_, MySqlRow> for ZoneRow {
@@ -89,6 +97,7 @@ impl FromRow<'_, MySqlRow> for ZoneRow {
             settings: row.try_get::<Json<Value>, _>("settings")?.0,
             cidr: row.try_get("cidr")?,
             dnssec_enabled: row.try_get("dnssec_enabled")?,
+            denial: row.try_get::<Option<String>, _>("denial")?.as_deref().and_then(Denial::parse),
             revision: row.try_get("revision")?,
             serial: row.try_get("serial")?,
             last_change: row.try_get::<Option<Uuid>, _>("last_change")?.map(ChangeId),
@@ -281,6 +290,25 @@ pub async fn deleted_before(db: &Db, time: OffsetDateTime, limit: u32) -> Result
     Ok(query.fetch_all(db.pool()).await?)
 }
 
+/// The zone is signed, with this way of denial, or unsigned.
+pub async fn set_denial(tx: &mut Transaction<'_, MySql>, row: &ZoneRow, denial: Option<Denial>) -> Result<()> {
+    sqlx::query("UPDATE zones SET dnssec_enabled = ?, denial = ? WHERE id = ?")
+        .bind(denial.is_some())
+        .bind(denial.map(Denial::as_str))
+        .bind(row.id.0)
+        .execute(&mut **tx)
+        .await?;
+    if row.dnssec_enabled == denial.is_some() {
+        return Ok(());
+    }
+    // in one order for all, see `set_status`
+    for (signed, by) in [(false, if denial.is_some() { -1 } else { 1 }), (true, if denial.is_some() { 1 } else { -1 })]
+    {
+        add_to_counter(tx, row.tenant, row.status, row.zone_type, signed, by).await?;
+    }
+    Ok(())
+}
+
 /// What PowerDNS serves by now, where no change of ours says it.
 pub async fn set_serial(tx: &mut Transaction<'_, MySql>, zone: ZoneId, serial: u32) -> Result<()> {
     sqlx::query("UPDATE zones SET serial = ? WHERE id = ?").bind(serial).bind(zone.0).execute(&mut **tx).await?;
@@ -293,11 +321,13 @@ pub async fn displace(tx: &mut Transaction<'_, MySql>, row: &ZoneRow) -> Result<
     for statement in [
         "DELETE FROM record_ids WHERE zone_id = ?",
         "DELETE FROM emptied_zones WHERE zone_id = ?",
+        "DELETE FROM zone_signing WHERE zone_id = ?",
         "UPDATE zones SET displaced = TRUE, born = FALSE, serial = NULL WHERE id = ?",
     ] {
         sqlx::query(statement).bind(row.id.0).execute(&mut **tx).await?;
     }
-    Ok(())
+    // its keys went with it
+    set_denial(tx, row, None).await
 }
 
 /// The next zone of this name goes on above what this one has served.
@@ -317,6 +347,7 @@ pub async fn delete(tx: &mut Transaction<'_, MySql>, row: &ZoneRow) -> Result<()
         "DELETE FROM staged_rrsets WHERE zone_id = ?",
         "DELETE FROM emptied_zones WHERE zone_id = ?",
         "DELETE FROM validations WHERE zone_id = ?",
+        "DELETE FROM zone_signing WHERE zone_id = ?",
         "DELETE FROM zones WHERE id = ?",
     ] {
         sqlx::query(statement).bind(row.id.0).execute(&mut **tx).await?;

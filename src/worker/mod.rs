@@ -9,17 +9,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::service::jobs::kinds::KINDS;
-use crate::service::{Result, Services};
+use crate::service::{Result, Services, dnssec};
 
 /// Unsettled changes are looked for this often.
 const RECOVERY_EVERY: Duration = Duration::from_secs(2);
+/// Signed zones that are due are looked for this often; each is taken by one worker.
+const DNSSEC_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs all jobs until `stop`.
 pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
     tracing::info!("worker runs");
     let jobs = jobs::Jobs::new(services.clone(), KINDS);
     let work = async {
-        tokio::join!(every(RECOVERY_EVERY, "recovery", || recover(&services)), jobs::recurring(&services), jobs.run())
+        tokio::join!(
+            every(RECOVERY_EVERY, "recovery", || recover(&services)),
+            every(DNSSEC_EVERY, "dnssec", || roll_keys(&services)),
+            jobs::recurring(&services),
+            jobs.run()
+        )
     };
     tokio::select! {
         _ = work => {}
@@ -30,6 +37,11 @@ pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
 
 async fn recover(services: &Services) -> Result<u64> {
     Ok(services.writer.recover_overdue().await? as u64)
+}
+
+/// Quiet: what it does stands in each zone's history.
+async fn roll_keys(services: &Services) -> Result<u64> {
+    dnssec::advance::run(services).await.map(|_| 0)
 }
 
 /// Repeats a job for ever, the first time at once. A failure is logged; the next run tries again.

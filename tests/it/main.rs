@@ -12,6 +12,7 @@ mod audit;
 mod bulk;
 mod bulk_delete;
 mod crash;
+mod dnssec;
 mod domains;
 mod errors;
 mod files;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         ("bulk", bulk::tests()),
         ("bulk_delete", bulk_delete::tests()),
         ("crash", crash::tests()),
+        ("dnssec", dnssec::tests()),
         ("domains", domains::tests()),
         ("errors", errors::tests()),
         ("grants", grants::tests()),

@@ -63,6 +63,10 @@ impl Environment {
             // one key does the work of many clients here: loads and test suites are not to be held up
             ("RATE_LIMIT_PER_MINUTE", "1000000".to_owned()),
             ("RATE_LIMIT_TENANT_PER_MINUTE", "1000000".to_owned()),
+            // one server, whose caches each closing PATCH drops
+            ("DNSSEC_PROPAGATION_DELAY", "2".to_owned()),
+            ("DNSSEC_MARGIN", "1".to_owned()),
+            ("DNSSEC_POLL_SECONDS", "2".to_owned()),
             ("SCAIDNS_DEV_DATA", data.display().to_string()),
         ];
         Ok(Self { variables: variables.map(|(name, value)| (name.to_owned(), value)).to_vec() })

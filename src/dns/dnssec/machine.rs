@@ -429,6 +429,17 @@ impl Signing {
         })
     }
 
+    /// When a ZSK that is being rolled goes, as things stand.
+    pub fn zsk_retires(&self, policy: &Policy) -> OffsetDateTime {
+        match self.phase {
+            Phase::ZskPublished => {
+                let then = Self { phase: Phase::ZskRetiring, ..self.clone() };
+                self.ends(policy) + then.wait(self.ttls, policy)
+            }
+            _ => self.ends(policy),
+        }
+    }
+
     /// When an old DS, last seen at `gone`, has left all caches.
     fn ds_left(&self, gone: OffsetDateTime, policy: &Policy) -> OffsetDateTime {
         let ttl = self.parent.ds_ttl.unwrap_or(DS_TTL_UNSEEN).min(TTL_CACHED_MAX);

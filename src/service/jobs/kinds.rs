@@ -42,6 +42,7 @@ impl From<Error> for Stop {
             Error::Upstream(_)
             | Error::Unavailable { .. }
             | Error::OutcomeUnknown(_)
+            | Error::TooSoon { .. }
             | Error::IdempotencyInProgress => Self::Retry(error.to_string()),
             Error::Internal(message) => {
                 tracing::error!(%message, "internal error in a job");

@@ -12,7 +12,7 @@ use crate::storage::idempotency::{self, Step};
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::settlement::Settled;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{StorageError, validations, within, within_write};
+use crate::storage::{StorageError, signing, validations, within, within_write};
 
 use super::super::idempotency::{MARK_LOST, mark_lost};
 use super::super::{Error, Result};
@@ -127,13 +127,21 @@ impl Inner {
     }
 
     async fn insert_intent(&self, row: &ZoneRow, intent: &Intent, payload: &Payload) -> crate::storage::Result<bool> {
-        if !matches!(payload.kind, Kind::GoLive { .. }) {
+        if !matches!(payload.kind, Kind::GoLive { .. } | Kind::Signing { .. }) {
             return self.take(row, intent, &payload.steps).await;
         }
         let mut tx = self.db.begin().await?;
         let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
         if !unmoved {
             return Ok(false);
+        }
+        if let Kind::Signing { state, version } = &payload.kind {
+            if !signing::begin_step(&mut tx, row.id, *version, state, &payload.audit, self.clock.now()).await? {
+                return Ok(false);
+            }
+            intents::insert(&mut tx, intent).await?;
+            tx.commit().await?;
+            return Ok(true);
         }
         if let Kind::GoLive { validation: Some(validation) } = &payload.kind
             && !validations::is_open(&mut tx, *validation).await?

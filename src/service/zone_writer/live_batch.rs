@@ -57,7 +57,7 @@ impl Batch<'_> {
         let changes = net(&payload.entries);
         payload.serial = Some(snapshot.live.serial);
         payload.previous_marker.clone_from(&snapshot.live.marker);
-        payload.rectify = rectify::needed(&after.0, &changes);
+        payload.rectify = row.needs_rectified_writes() || rectify::needed(&after.0, &changes);
         let json = match payload.to_json() {
             Ok(json) => json,
             Err(error) => {

@@ -4,8 +4,8 @@
 //! Requests for one zone line up here and go in batches; each batch runs in a task of its own, never in a request's
 //! future, so that a client that hangs up tears nothing.
 //!
-//! *Architecture invariant:* nothing outside this folder calls `Pdns::patch`, `create_zone`, `delete_zone` or
-//! `set_api_rectify`.
+//! *Architecture invariant:* nothing outside this folder calls `Pdns::patch`, `create_zone`, `delete_zone`,
+//! `set_api_rectify`, or makes, changes or deletes keys.
 
 mod batch;
 mod change;
@@ -24,6 +24,7 @@ mod recording;
 mod recovery;
 mod removal;
 mod settle;
+mod signing_step;
 mod snapshot;
 mod staged_batch;
 mod status;
@@ -60,6 +61,7 @@ use snapshot::Snapshots;
 pub use decide::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome};
 pub use reader::ZoneView;
 pub use recovery::Recovered;
+pub use signing_step::{Decided, SigningStep, StepFacts, is_as_wanted, withdrawn};
 pub use status::Move;
 pub use transition::{Departure, GoLive, claimed};
 

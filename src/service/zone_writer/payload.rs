@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::dns::RrsetChange;
+use crate::dns::dnssec::Signing;
 use crate::ids::{ChangeId, RecordId, TenantId, ValidationId};
 use crate::storage::audit::AuditEntry;
 use crate::storage::idempotency::Step;
@@ -37,6 +38,9 @@ pub enum Kind {
     Clear,
     /// A withdrawn zone makes room for who has proven its name: content to history, the zone removed.
     MakeRoom,
+    /// A step of the zone's signing: `state` is what it leads to, kept with the lock, and `version` the row that it was
+    /// decided on.
+    Signing { state: Box<Signing>, version: Option<u64> },
     /// Fences are taken down.
     Sweep { fences: Vec<ChangeId> },
 }
@@ -51,6 +55,7 @@ impl Kind {
             Self::Delete => "delete",
             Self::Clear => "clear",
             Self::MakeRoom => "make_room",
+            Self::Signing { .. } => "signing",
             Self::Sweep { .. } => "sweep",
         }
     }

@@ -55,6 +55,7 @@ impl Recovery<'_> {
             Kind::Edit
             | Kind::GoLive { .. }
             | Kind::SetStatus { .. }
+            | Kind::Signing { .. }
             | Kind::Switch { .. }
             | Kind::Clear
             | Kind::Sweep { .. } => self.fence_and_look(&intent, &payload, &zone).await,
@@ -76,6 +77,7 @@ impl Recovery<'_> {
             Kind::Edit | Kind::Sweep { .. } => payload.serial.map(serials::next),
             Kind::GoLive { .. }
             | Kind::SetStatus { .. }
+            | Kind::Signing { .. }
             | Kind::Switch { .. }
             | Kind::Clear
             | Kind::MakeRoom

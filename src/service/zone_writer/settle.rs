@@ -8,7 +8,9 @@ use crate::storage::intents::{BatchOutcome, Intent};
 use crate::storage::record_ids::RecordIdRow;
 use crate::storage::settlement::{self, Rows, Settled, Settlement};
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{Db, Result, StorageError, emptied as emptied_zones, fences, staged, validations, within_write};
+use crate::storage::{
+    Db, Result, StorageError, emptied as emptied_zones, fences, signing, staged, validations, within_write,
+};
 use crate::tenancy::ZoneStatus;
 
 use super::payload::{Emptied, Entry, IdRow, Kind, Payload};
@@ -113,6 +115,7 @@ async fn take_step(
             }
         }
         Kind::Switch { is_partial } => emptied_zones::set_partial(tx, intent.zone, *is_partial).await,
+        Kind::Signing { .. } => signing::settle_step(tx, row, now).await,
         Kind::Delete => zones::delete(tx, row).await,
         Kind::MakeRoom => zones::displace(tx, row).await,
     }

@@ -1,7 +1,7 @@
 //! Withdrawal and return: inactive, deleted, restored. The SOA is disabled or enabled, or, below another tenant's
 //! zone, everything but SOA and apex NS ([`emptying`]); the status goes with it, in the settle.
 
-use crate::dns::{RrsetChange, ZoneContent, rectify};
+use crate::dns::{OwnerName, RecordType, Rrset, RrsetChange, RrsetKey, ZoneContent, rectify};
 use crate::ids::ChangeId;
 use crate::storage::emptied as emptied_zones;
 use crate::storage::zones::{self, ZoneRow};
@@ -187,7 +187,9 @@ impl Inner {
         for RrsetChange { key, before: _, after } in &changes {
             content.set(key.clone(), after.clone());
         }
-        payload.rectify = rectify::needed(&content, &changes);
+        // without an SOA nothing can be rectified; with it, its name takes its place in the chain again
+        let has_soa = content.get(&soa_key(row)).is_some_and(Rrset::is_enabled);
+        payload.rectify = rectify::needed(&content, &changes) || (has_soa && row.needs_rectified_writes());
         let Some(held) = self.intend(row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
         let patch = protocol::write(&row.name, held.intent.change, &changes);
         let sent = self.send(row, &held, &patch, payload.rectify).await.sent;
@@ -234,6 +236,10 @@ impl Inner {
         take_before(&mut payload, live);
         payload
     }
+}
+
+fn soa_key(row: &ZoneRow) -> RrsetKey {
+    RrsetKey { name: OwnerName::apex(&row.name), record_type: RecordType::Soa }
 }
 
 fn soa_switched(content: &ZoneContent, disabled: bool) -> Result<RrsetChange> {

@@ -410,6 +410,10 @@ fn environment(
         ("RATE_LIMIT_TENANT_PER_MINUTE", "1000000".to_owned()),
         ("RATE_LIMIT_ANONYMOUS_PER_MINUTE", "1000000".to_owned()),
         ("ENVIRONMENT", "development".to_owned()),
+        // one server, whose caches each closing PATCH drops
+        ("DNSSEC_PROPAGATION_DELAY", "2".to_owned()),
+        ("DNSSEC_MARGIN", "1".to_owned()),
+        ("DNSSEC_POLL_SECONDS", "2".to_owned()),
         ("RUST_BACKTRACE", "0".to_owned()),
     ];
     variables.map(|(name, value)| (name.to_owned(), value)).to_vec()
