@@ -226,7 +226,7 @@ impl Pdns {
         Ok(settings.iter().filter_map(pair).collect())
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.base))
     }
 
@@ -242,7 +242,7 @@ impl Pdns {
         }
     }
 
-    async fn send(&self, mut request: RequestBuilder, timeout: Duration) -> Result<Response, PdnsError> {
+    pub(super) async fn send(&self, mut request: RequestBuilder, timeout: Duration) -> Result<Response, PdnsError> {
         let Ok(_permit) = tokio::time::timeout(PERMIT_TIMEOUT, self.in_flight.acquire()).await else {
             return Err(PdnsError::NotSent("too many calls to PowerDNS are under way".into()));
         };
@@ -265,7 +265,7 @@ impl Pdns {
 }
 
 /// A zone's name as a path segment: PowerDNS's own escape of what a URL may not hold (RFC 2317's slash).
-fn zone_path(name: &str) -> String {
+pub(super) fn zone_path(name: &str) -> String {
     let mut path = String::with_capacity(name.len() + 1);
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_') {
@@ -283,7 +283,7 @@ async fn body<T: serde::de::DeserializeOwned>(response: Response) -> Result<T, P
     serde_json::from_slice(&bytes).map_err(|error| PdnsError::Unexpected { status: 200, message: error.to_string() })
 }
 
-async fn unexpected(response: Response) -> PdnsError {
+pub(super) async fn unexpected(response: Response) -> PdnsError {
     PdnsError::Unexpected { status: response.status().as_u16(), message: message(response).await }
 }
 

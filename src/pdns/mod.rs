@@ -4,7 +4,10 @@
 //! by the client, and no connection is used twice (PowerDNS closes each after its answer).
 
 mod client;
+mod transfers;
+mod tsig_keys;
 mod types;
 
 pub use client::{Pdns, PdnsError};
+pub use transfers::SecondaryCreation;
 pub use types::{DeleteAnswer, PatchAnswer, RrsetPatch, ServerRecord, ServerRrset, ServerZone, ZoneCreation};

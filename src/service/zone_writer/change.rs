@@ -127,7 +127,7 @@ impl Inner {
     }
 
     async fn insert_intent(&self, row: &ZoneRow, intent: &Intent, payload: &Payload) -> crate::storage::Result<bool> {
-        if !matches!(payload.kind, Kind::GoLive { .. }) {
+        if !matches!(payload.kind, Kind::GoLive { .. } | Kind::SecondaryGoLive { .. }) {
             return self.take(row, intent, &payload.steps).await;
         }
         let mut tx = self.db.begin().await?;
@@ -135,7 +135,8 @@ impl Inner {
         if !unmoved {
             return Ok(false);
         }
-        if let Kind::GoLive { validation: Some(validation) } = &payload.kind
+        if let Kind::GoLive { validation: Some(validation) }
+        | Kind::SecondaryGoLive { validation: Some(validation), incoming: _ } = &payload.kind
             && !validations::is_open(&mut tx, *validation).await?
         {
             return Err(StorageError::Duplicate { key: CHALLENGE_ENDED.into() });

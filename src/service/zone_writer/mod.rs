@@ -29,6 +29,7 @@ mod staged_batch;
 mod status;
 mod steps;
 mod store;
+mod transfers;
 mod transition;
 mod turns;
 
@@ -61,6 +62,7 @@ pub use decide::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutc
 pub use reader::ZoneView;
 pub use recovery::Recovered;
 pub use status::Move;
+pub use transfers::{Outgoing, OutgoingChange};
 pub use transition::{Departure, GoLive, claimed};
 
 /// Operations in one batch; 500 take PowerDNS 0.4 s.
