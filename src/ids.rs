@@ -129,6 +129,8 @@ id_types! {
     ChangeId = "chg";
     /// A job: work that no request waits for.
     JobId = "job";
+    /// A TSIG key.
+    TsigKeyId = "tsig";
     /// A request, where the caller brought no id of its own.
     RequestId = "req";
 }

@@ -38,6 +38,9 @@ pub struct Config {
     pub nameservers: Vec<String>,
     /// `TRUSTED_PROXIES`: CIDRs whose `X-Forwarded-For` is believed, read from the right.
     pub trusted_proxies: Vec<IpNet>,
+    /// `ALLOW_PRIVATE_TARGETS`: CIDRs beyond the globally reachable addresses that tenants may name as masters and
+    /// secondaries.
+    pub allow_private_targets: Vec<IpNet>,
     /// `CORS_ORIGINS`: origins of browsers that may call the API.
     pub cors_origins: Vec<String>,
     pub log: LogConfig,
@@ -223,6 +226,7 @@ impl Config {
             nameservers: r.host_names("NAMESERVERS"),
             purge_after: r.duration("DOMAIN_PURGE_AFTER", "30d"),
             trusted_proxies: r.networks("TRUSTED_PROXIES"),
+            allow_private_targets: r.networks("ALLOW_PRIVATE_TARGETS"),
             cors_origins: r.origins("CORS_ORIGINS"),
             log: LogConfig {
                 level: r.text("LOG_LEVEL", "info").to_ascii_lowercase(),

@@ -9,6 +9,7 @@
 pub mod dnssec;
 mod edit;
 mod error;
+mod key_name;
 mod labels;
 mod owner_name;
 mod rdata;
@@ -25,6 +26,7 @@ pub use edit::{
     RecordState, Refused, RrsetEdit, RrsetHow, RrsetValue, TTL_MAX,
 };
 pub use error::{FieldError, Warning};
+pub use key_name::key_name;
 pub use owner_name::OwnerName;
 pub use rdata::{CONTENT_CANONICAL_MAX, CONTENT_INPUT_MAX, Soa, canonical, canonical_from_server, for_server};
 pub use record_type::{RecordType, TypeInfo, catalogue};

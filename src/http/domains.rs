@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::dns::catalogue;
 use crate::ids::ZoneId;
+use crate::service::transfers::{self, TransferState};
 use crate::service::zone_life;
 use crate::service::zones::{self, ZoneClaim, ZoneDetail, ZonePatch};
 use crate::service::{Error, Services};
@@ -66,12 +67,36 @@ pub struct DomainDetail {
     /// `disabled`, `pending_ds`, `active`, `rotating_ksk` or `rotating_zsk`.
     pub dnssec_status: String,
     pub settings: Map<String, Value>,
+    /// Of a secondary domain: where its records come from.
     pub masters: Vec<String>,
+    /// Of a secondary domain: what the transfers from there are signed with.
+    pub tsig_key_id: Option<String>,
+    /// Of a secondary domain that is served: how its last transfer went.
+    pub transfer: Option<TransferItem>,
     /// The challenge to meet, while the domain is `pending_validation`.
     pub validation: Option<ValidationItem>,
     pub cidr: Option<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     pub deleted_at: Option<OffsetDateTime>,
+}
+
+/// How the last transfer of a secondary domain went.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TransferItem {
+    /// `never` or `transferred`.
+    pub state: &'static str,
+    /// That was transferred last.
+    pub serial: Option<u32>,
+    /// When a master was last asked.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub last_checked_at: Option<OffsetDateTime>,
+}
+
+/// A transfer that was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TransferStarted {
+    pub domain_id: String,
+    pub message: &'static str,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -80,7 +105,7 @@ pub struct CreateDomain {
     /// A- or U-labels; a trailing dot is dropped.
     #[schema(example = "shop.test")]
     pub name: String,
-    /// `primary`, `reverse_ipv4` or `reverse_ipv6`.
+    /// `primary`, `secondary`, `reverse_ipv4` or `reverse_ipv6`.
     #[schema(example = "primary")]
     pub domain_type: String,
     /// Seconds, 0 to 2147483647; 3600 where absent.
@@ -89,6 +114,10 @@ pub struct CreateDomain {
     /// At most 1,000 characters.
     #[schema(max_length = 1000)]
     pub description: Option<String>,
+    /// Of a secondary domain: 1 to 16 addresses, `192.0.2.1` or `192.0.2.1:5300`, from which it is transferred.
+    pub masters: Option<Vec<String>>,
+    /// Of a secondary domain: the key that signs its transfers.
+    pub tsig_key_id: Option<String>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -101,7 +130,8 @@ pub struct PatchDomain {
     /// Seconds, 0 to 2147483647.
     #[schema(maximum = 2147483647)]
     pub default_ttl: Option<u32>,
-    /// Replaces the whole object; at most 16 kB.
+    /// Replaces the whole object; at most 16 kB. `transfers` says who may transfer the domain and who is told of changes:
+    /// `{"addresses": [], "tsig_key_id": null, "also_notify": []}`.
     pub settings: Option<Map<String, Value>>,
     /// `active` or `inactive`; a withdrawn domain keeps its content for the way back.
     pub status: Option<String>,
@@ -177,8 +207,8 @@ pub async fn create(
     Authenticated(context): Authenticated,
     ApiJson(body): ApiJson<CreateDomain>,
 ) -> Result<Json<DomainDetail>, ApiError> {
-    let CreateDomain { name, domain_type, default_ttl, description } = body;
-    let claim = ZoneClaim { name, zone_type: domain_type, default_ttl, description };
+    let CreateDomain { name, domain_type, default_ttl, description, masters, tsig_key_id } = body;
+    let claim = ZoneClaim { name, zone_type: domain_type, default_ttl, description, masters, tsig_key_id };
     let created = zones::create(&services, &context, claim).await?;
     Ok(Json(detail(&services, created)))
 }
@@ -237,6 +267,19 @@ pub async fn restore(
 ) -> Result<Json<DomainDetail>, ApiError> {
     let restored = zone_life::restore(&services, &context, id).await?;
     Ok(Json(detail(&services, restored)))
+}
+
+/// Has a secondary domain transferred from its masters now. The answer does not wait for it; `transfer` in the domain
+/// says what came of it.
+#[utoipa::path(post, path = "/api/v1/domains/{id}/transfer", tag = "transfers", operation_id = "start_transfer",
+    params(("id" = String, Path)), responses((status = 200, body = TransferStarted)))]
+pub async fn transfer(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+) -> Result<Json<TransferStarted>, ApiError> {
+    let row = transfers::start(&services, &context, id).await?;
+    Ok(Json(TransferStarted { domain_id: row.id.to_string(), message: "Transfer requested" }))
 }
 
 /// The record types on offer.
@@ -306,7 +349,8 @@ fn item(row: ZoneRow) -> DomainItem {
 }
 
 fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
-    let ZoneDetail { row, nameservers, validation, dnssec_status } = found;
+    let ZoneDetail { row, nameservers, validation, source, transfer, dnssec_status } = found;
+    let tsig_key = source.as_ref().and_then(|source| source.tsig_key);
     let settings = match &row.settings {
         Value::Object(settings) => settings.clone(),
         _ => Map::new(),
@@ -315,15 +359,23 @@ fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
         tenant_id: row.tenant.to_string(),
         nameservers,
         record_count: row.record_count,
-        serial: row.serial,
+        serial: transfer.as_ref().map_or(row.serial, |transfer| transfer.serial),
         dnssec_status: dnssec_status.to_owned(),
         settings,
-        masters: Vec::new(),
+        masters: source.map(|source| source.masters).unwrap_or_default(),
+        tsig_key_id: tsig_key.map(|key| key.to_string()),
+        transfer: transfer.map(transfer_item),
         validation: validation.map(|validation| ValidationItem::new(services, &row, validation)),
         cidr: row.cidr.clone(),
         deleted_at: row.deleted_at,
         item: item(row),
     }
+}
+
+fn transfer_item(transfer: TransferState) -> TransferItem {
+    let TransferState { serial, last_check } = transfer;
+    let state = if serial.is_some() { "transferred" } else { "never" };
+    TransferItem { state, serial, last_checked_at: last_check }
 }
 
 /// Absent, null and a value are three things in a PATCH.

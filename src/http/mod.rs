@@ -25,6 +25,7 @@ mod request_id;
 mod roles;
 mod routes;
 mod rrsets;
+mod tsig_keys;
 mod validation;
 mod webhooks;
 mod zone_files;

@@ -9,7 +9,7 @@ use crate::service::Services;
 
 use super::{
     access_grants, api_keys, audit_logs, auth, bulk, dnssec, domains, health, history, jobs, login, record_search,
-    records, roles, rrsets, validation, webhooks, zone_files,
+    records, roles, rrsets, tsig_keys, validation, webhooks, zone_files,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
@@ -21,6 +21,7 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(domains::get, domains::update, domains::delete))
         .routes(routes!(domains::restore))
         .routes(routes!(validation::get, validation::start, validation::cancel))
+        .routes(routes!(domains::transfer))
         .routes(routes!(validation::check))
         .routes(routes!(records::list, records::create))
         .routes(routes!(records::check))
@@ -65,6 +66,8 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(roles::get, roles::update, roles::delete))
         .routes(routes!(roles::list_assignments, roles::assign))
         .routes(routes!(roles::unassign))
+        .routes(routes!(tsig_keys::list, tsig_keys::create))
+        .routes(routes!(tsig_keys::get, tsig_keys::delete))
         .routes(routes!(audit_logs::list))
         .routes(routes!(audit_logs::get))
         .routes(routes!(jobs::get))

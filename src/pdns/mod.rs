@@ -5,8 +5,11 @@
 
 mod client;
 mod cryptokeys;
+mod transfers;
+mod tsig_keys;
 mod types;
 
 pub use client::{Pdns, PdnsError};
 pub use cryptokeys::NewKey;
+pub use transfers::SecondaryCreation;
 pub use types::{DeleteAnswer, PatchAnswer, RrsetPatch, ServerRecord, ServerRrset, ServerZone, ZoneCreation};

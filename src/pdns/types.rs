@@ -16,6 +16,9 @@ pub struct ServerZone {
     pub api_rectify: bool,
     #[serde(default)]
     pub rrsets: Vec<ServerRrset>,
+    /// Of a secondary zone: when its master was last asked, in seconds since 1970; 0 never.
+    #[serde(default)]
+    pub last_check: i64,
 }
 
 /// A zone as it stands in PowerDNS's list of zones.

@@ -24,6 +24,8 @@ pub mod roles;
 pub mod rrsets;
 mod services;
 pub mod sync;
+pub mod transfers;
+pub mod tsig_keys;
 pub mod validation;
 pub mod webhooks;
 pub mod zone_files;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::authz::{Denied, Permission, TenantAccess, Visibility, ZoneAccess, ZoneRef, decide_tenant, decide_zone};
 use crate::dns::{TTL_MAX, ZoneName};
 use crate::ids::{ValidationId, ZoneId};
+use crate::storage::secondary_zones::{self, Source};
 use crate::storage::validations::{self, ValidationRow};
 use crate::storage::zone_lists::{self, Found, Start, ZoneCursor, ZoneFilter};
 use crate::storage::zones::{self, NewZone, ZoneRow};
@@ -14,6 +15,7 @@ use crate::tenancy::{ZoneStatus, ZoneType};
 use super::audit::{self, Resource};
 use super::context::ActorRecord;
 use super::records::{RecordFilter, listed};
+use super::transfers::{self, TransferState};
 use super::validation::{TXT_RECORD, new_challenge};
 use super::zone_life::{departure, make_room, status_values};
 use super::zone_names::NamedZone;
@@ -33,6 +35,9 @@ pub struct ZoneClaim {
     pub zone_type: String,
     pub default_ttl: Option<u32>,
     pub description: Option<String>,
+    /// Of a secondary zone.
+    pub masters: Option<Vec<String>>,
+    pub tsig_key_id: Option<String>,
 }
 
 /// What of a zone's row is to change; None leaves it.
@@ -51,6 +56,9 @@ pub struct ZoneDetail {
     pub validation: Option<ValidationRow>,
     /// `disabled`, or how its signing stands.
     pub dnssec_status: &'static str,
+    /// Of a secondary zone.
+    pub source: Option<Source>,
+    pub transfer: Option<TransferState>,
 }
 
 /// One page of zones.
@@ -136,7 +144,13 @@ pub(super) async fn detail(services: &Services, mut row: ZoneRow, access: &ZoneA
     };
     let signing = if row.dnssec_enabled { within(signing::find(&services.db, row.id)).await? } else { None };
     let dnssec_status = signing.map_or("disabled", |signing| signing.state.phase.status().as_str());
-    Ok(ZoneDetail { row, nameservers: services.config.nameservers.clone(), validation, dnssec_status })
+    let source = match row.zone_type {
+        ZoneType::Secondary => within(secondary_zones::find(&services.db, row.id)).await?,
+        ZoneType::Primary | ZoneType::ReverseIpv4 | ZoneType::ReverseIpv6 => None,
+    };
+    // the rest is as good without it
+    let transfer = transfers::state(services, &row).await.ok().flatten();
+    Ok(ZoneDetail { row, nameservers: services.config.nameservers.clone(), validation, source, transfer, dnssec_status })
 }
 
 pub async fn list(
@@ -161,6 +175,7 @@ pub async fn list(
 /// Claims a name. It is served once it is proven; below a zone of one's own, or with `validation:bypass`, at once.
 pub async fn create(services: &Services, context: &Context, claim: ZoneClaim) -> Result<ZoneDetail> {
     let access = decide_tenant(&context.caller, Permission::DomainsCreate)?;
+    let source = check_source(services, context, &claim).await?;
     let zone = check_claim(services, context, claim)?;
     let needs_proof = needs_proof(services, context, &zone.name).await?;
     if !needs_proof {
@@ -169,7 +184,7 @@ pub async fn create(services: &Services, context: &Context, claim: ZoneClaim) ->
     }
     let challenge = needs_proof.then(|| new_challenge(services, zone.id, TXT_RECORD));
     if !was_made(services, context, zone.id).await? {
-        insert(services, context, &access, &zone, challenge.as_ref()).await?;
+        insert(services, context, &access, &zone, (challenge.as_ref(), source.as_ref())).await?;
     }
     if !needs_proof {
         let (row, access) = load(services, context, zone.id, Permission::DomainsCreate).await?;
@@ -195,15 +210,14 @@ async fn was_made(services: &Services, context: &Context, zone: ZoneId) -> Resul
 }
 
 fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Result<NewZone> {
-    let ZoneClaim { name, zone_type, default_ttl, description } = claim;
+    let ZoneClaim { name, zone_type, default_ttl, description, masters: _, tsig_key_id: _ } = claim;
     let zone_type = ZoneType::parse(&zone_type)
         .ok_or_else(|| Error::invalid("domain_type", format!("unknown domain type '{}'", printable(&zone_type))))?;
     let name = ZoneName::parse(&name).map_err(|error| invalid_name(&error.to_string()))?;
     let fits = match zone_type {
-        ZoneType::Primary => true,
+        ZoneType::Primary | ZoneType::Secondary => true,
         ZoneType::ReverseIpv4 => name.is_at_or_below("in-addr.arpa"),
         ZoneType::ReverseIpv6 => name.is_at_or_below("ip6.arpa"),
-        ZoneType::Secondary => return Err(Error::invalid("domain_type", "secondary zones are not offered")),
     };
     if !fits {
         return Err(Error::invalid(
@@ -223,6 +237,24 @@ fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Resu
         cidr: None,
         now: services.clock.now(),
     })
+}
+
+/// Where a secondary zone's content is to come from.
+async fn check_source(services: &Services, context: &Context, claim: &ZoneClaim) -> Result<Option<Source>> {
+    let ZoneClaim { zone_type, masters, tsig_key_id, .. } = claim;
+    if ZoneType::parse(zone_type) != Some(ZoneType::Secondary) {
+        let given = masters.as_ref().map(|_| "masters").or(tsig_key_id.as_ref().map(|_| "tsig_key_id"));
+        return match given {
+            Some(field) => Err(Error::invalid(field, "only a secondary domain has masters")),
+            None => Ok(None),
+        };
+    }
+    let masters = transfers::checked_masters(&services.config, masters.as_deref().unwrap_or_default())?;
+    let tsig_key = match tsig_key_id {
+        Some(id) => Some(transfers::key_name(services, context.caller.tenant, id).await?.0),
+        None => None,
+    };
+    Ok(Some(Source { masters, tsig_key }))
 }
 
 fn invalid_name(message: &str) -> Error {
@@ -265,7 +297,7 @@ async fn insert(
     context: &Context,
     access: &TenantAccess,
     zone: &NewZone,
-    challenge: Option<&ValidationRow>,
+    (challenge, source): (Option<&ValidationRow>, Option<&Source>),
 ) -> Result<()> {
     let actor = ActorRecord::from(&context.caller.actor);
     let resource = zone_resource(zone.id, &zone.name);
@@ -289,6 +321,9 @@ async fn insert(
             error.into()
         }
     })?;
+    if let Some(source) = source {
+        secondary_zones::insert(&mut tx, zone.id, source).await?;
+    }
     if let Some(challenge) = challenge {
         validations::supersede(&mut tx, challenge).await?;
         let started = json!({ "validation_id": challenge.id, "validation_type": challenge.validation_type });
@@ -340,6 +375,9 @@ pub async fn update(services: &Services, context: &Context, id: ZoneId, patch: Z
         settings: settings.map(checked_settings).transpose()?,
     };
     // first what may be refused, so that a refusal changes nothing
+    if let Some(settings) = &wanted.settings {
+        transfers::update(services, context, (&row, &access), settings).await?;
+    }
     if let Some(status) = status.filter(|status| *status != row.status) {
         let values = status_values(row.status, status);
         let departure = departure(services, context, &row, access.clone(), "domain.update", values);

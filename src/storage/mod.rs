@@ -22,11 +22,13 @@ pub mod record_ids;
 pub mod recurring_jobs;
 pub mod revocations;
 pub mod roles;
+pub mod secondary_zones;
 pub mod settlement;
 pub mod signing;
 pub mod staged;
 #[cfg(all(test, feature = "dev"))]
 pub mod testing;
+pub mod tsig_keys;
 pub mod validations;
 pub mod zone_lists;
 pub mod zones;

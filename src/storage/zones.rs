@@ -208,6 +208,22 @@ pub async fn update(
     Ok(())
 }
 
+/// Replaces the settings, under the zone's lock.
+pub async fn set_settings(
+    tx: &mut Transaction<'_, MySql>,
+    row: &ZoneRow,
+    settings: &Value,
+    now: OffsetDateTime,
+) -> Result<()> {
+    sqlx::query("UPDATE zones SET settings = ?, updated_at = ? WHERE id = ?")
+        .bind(settings.to_string())
+        .bind(super::datetime(now))
+        .bind(row.id.0)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 /// What a settled batch leaves in the zone's row.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
@@ -348,6 +364,7 @@ pub async fn delete(tx: &mut Transaction<'_, MySql>, row: &ZoneRow) -> Result<()
         "DELETE FROM emptied_zones WHERE zone_id = ?",
         "DELETE FROM validations WHERE zone_id = ?",
         "DELETE FROM zone_signing WHERE zone_id = ?",
+        "DELETE FROM secondary_zones WHERE zone_id = ?",
         "DELETE FROM zones WHERE id = ?",
     ] {
         sqlx::query(statement).bind(row.id.0).execute(&mut **tx).await?;

@@ -231,6 +231,7 @@ async fn another_tenants_objects_are_404_on_every_route() {
     let entry = world.audit(&format!("resource_id={}", domain.id)).await.remove(0);
     let text = |value: &Value| value["id"].as_str().expect("id").to_owned();
     let job = crate::jobs::finished_job(world, &domain, "import").await;
+    let tsig = admin.post("/tsig-keys/", json!({"name": "private"})).await.ok();
     let change = admin.get(&domain.changes()).await.ok()["data"][0].clone();
     let objects = [
         ("id", domain.id.clone()),
@@ -242,6 +243,7 @@ async fn another_tenants_objects_are_404_on_every_route() {
         ("grant_id", text(&grant)),
         ("job_id", job),
         ("chg", text(&change)),
+        ("tsig", text(&tsig)),
     ];
     let state = async || {
         let key = world.admin_user().get(&format!("/api-keys/{}", objects[2].1)).await.ok();

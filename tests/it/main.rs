@@ -39,6 +39,7 @@ mod sequences;
 mod smoke;
 mod sync;
 mod tour;
+mod transfers;
 mod types;
 mod validation;
 mod webhooks;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         ("smoke", smoke::tests()),
         ("sync", sync::tests()),
         ("tour", tour::tests()),
+        ("transfers", transfers::tests()),
         ("types", types::tests()),
         ("validation", validation::tests()),
         ("webhooks", webhooks::tests()),

@@ -55,6 +55,7 @@ impl Environment {
             ("VALIDATION_RESOLVERS", resolver),
             ("VALIDATION_AUTHORITATIVE_PORT", ports.dns().to_string()),
             ("VALIDATION_ALLOW_PRIVATE_NAMESERVERS", "true".to_owned()),
+            ("ALLOW_PRIVATE_TARGETS", "127.0.0.0/8".to_owned()),
             ("API_KEY_PEPPER", secrets.api_key_pepper.clone()),
             ("SESSION_SECRET", secrets.session_secret.clone()),
             ("EXTERNAL_URL", urls[0].clone()),

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 
 use crate::storage::{self, Db, fences, inbox, intents, jobs, logged_out, recurring_jobs, revocations, within};
 
-use super::super::{Error, Result, Services, sync, webhooks, zone_life};
+use super::super::{Error, Result, Services, sync, tsig_keys, webhooks, zone_life};
 
 /// One thing that recurs.
 #[derive(Clone, Copy)]
@@ -73,6 +73,7 @@ pub const RECURRING: &[Recurring] = &[
         time_limit: SYNC_LIMIT,
         run: |services| Box::pin(sync::hourly(services)),
     },
+    cleaning("tsig_keys", |services| Box::pin(async { tsig_keys::settle(services).await })),
     cleaning("finished_jobs", |services| Box::pin(async { in_steps(services, jobs::sweep).await })),
 ];
 

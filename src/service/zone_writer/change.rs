@@ -127,7 +127,7 @@ impl Inner {
     }
 
     async fn insert_intent(&self, row: &ZoneRow, intent: &Intent, payload: &Payload) -> crate::storage::Result<bool> {
-        if !matches!(payload.kind, Kind::GoLive { .. } | Kind::Signing { .. }) {
+        if !matches!(payload.kind, Kind::GoLive { .. } | Kind::Signing { .. } | Kind::SecondaryGoLive { .. }) {
             return self.take(row, intent, &payload.steps).await;
         }
         let mut tx = self.db.begin().await?;
@@ -143,7 +143,8 @@ impl Inner {
             tx.commit().await?;
             return Ok(true);
         }
-        if let Kind::GoLive { validation: Some(validation) } = &payload.kind
+        if let Kind::GoLive { validation: Some(validation) }
+        | Kind::SecondaryGoLive { validation: Some(validation), incoming: _ } = &payload.kind
             && !validations::is_open(&mut tx, *validation).await?
         {
             return Err(StorageError::Duplicate { key: CHALLENGE_ENDED.into() });

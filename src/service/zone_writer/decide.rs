@@ -15,7 +15,7 @@ use crate::storage::audit::AuditEntry;
 use crate::storage::idempotency::Step as IdempotentStep;
 use crate::storage::record_ids::RecordIdRow;
 use crate::storage::zones::ZoneRow;
-use crate::tenancy::ZoneStatus;
+use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::super::entity_tag::Expected;
 use super::super::{Error, Refusal, Result};
@@ -159,6 +159,10 @@ pub struct Deciding<'a> {
 impl Deciding<'_> {
     /// Decides one request. Of one that only asks nothing stays.
     pub fn decide(&mut self, write: &ZoneWrite) -> Decision {
+        if self.row.zone_type == ZoneType::Secondary {
+            let message = "The records of a secondary domain come from its master";
+            return Decision::Answered(Err(Error::conflict("domain_secondary", message)));
+        }
         let context = EditContext {
             default_ttl: self.row.default_ttl,
             signed: self.row.dnssec_enabled,

@@ -5,7 +5,7 @@ use crate::ids::ChangeId;
 use crate::pdns::{DeleteAnswer, ServerZone};
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{fences, within};
-use crate::tenancy::ZoneStatus;
+use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::super::{Error, Result};
 use super::change::{Held, LATE};
@@ -65,6 +65,9 @@ impl Inner {
         }
         if row.status != ZoneStatus::PendingValidation {
             return Err(Error::conflict("domain_inactive", "The domain is withdrawn"));
+        }
+        if row.zone_type == ZoneType::Secondary {
+            return self.try_secondary_go_live(row, request).await;
         }
         self.check_nameservers()?;
         self.check_delegation(&row.name).await?;

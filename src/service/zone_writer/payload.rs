@@ -2,6 +2,7 @@
 //! writes the same rows.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::dns::RrsetChange;
@@ -14,6 +15,7 @@ use crate::tenancy::ZoneStatus;
 
 use super::super::context::{ActorRecord, RequestInfo};
 use super::super::{Error, Result};
+use super::transfers::{Incoming, Outgoing};
 
 /// What kind of change is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,12 @@ pub enum Kind {
     },
     /// More records of an emptied zone are switched than fit into one PATCH.
     Switch { is_partial: bool },
+    /// Others may transfer the zone, and are told of changes.
+    Outgoing { settings: Value, outgoing: Outgoing },
+    /// A claim on a zone whose content comes from elsewhere goes live.
+    SecondaryGoLive { validation: Option<ValidationId>, incoming: Incoming },
+    /// Such a zone is withdrawn or returned.
+    SecondaryStatus { status: ZoneStatus, incoming: Incoming },
     /// The zone is removed for good.
     Delete,
     /// The content of a withdrawn zone goes to history, ahead of what one intent can hold.
@@ -52,6 +60,9 @@ impl Kind {
             Self::GoLive { .. } => "go_live",
             Self::SetStatus { .. } => "set_status",
             Self::Switch { .. } => "switch",
+            Self::Outgoing { .. } => "outgoing",
+            Self::SecondaryGoLive { .. } => "secondary_live",
+            Self::SecondaryStatus { .. } => "secondary_status",
             Self::Delete => "delete",
             Self::Clear => "clear",
             Self::MakeRoom => "make_room",

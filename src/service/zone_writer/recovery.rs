@@ -7,12 +7,14 @@ use crate::pdns::{DeleteAnswer, PatchAnswer};
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::settlement::Settled;
 use crate::storage::{Db, fences, within, zones};
+use crate::tenancy::ZoneStatus;
 use crate::{clock::Clock, dns::ZoneName, pdns::Pdns};
 
 use super::life;
 use super::payload::{Kind, Payload};
 use super::protocol;
 use super::settle::{Ending, settle};
+use super::transfers::{Incoming, Outgoing};
 
 /// Fence and probe are repeated this often when an outsider took the fence away in between.
 const FENCE_ATTEMPTS: u32 = 3;
@@ -52,6 +54,11 @@ impl Recovery<'_> {
         let zone = ZoneName::trusted(intent.zone_name.clone());
         let found = match &payload.kind {
             Kind::Delete | Kind::MakeRoom => self.delete_again(&intent, &zone).await,
+            Kind::Outgoing { outgoing, .. } => self.put_outgoing(&payload, &zone, outgoing).await,
+            Kind::SecondaryGoLive { incoming, .. } | Kind::SecondaryStatus { status: ZoneStatus::Active, incoming } => {
+                self.put_incoming(&intent, &zone, incoming).await
+            }
+            Kind::SecondaryStatus { .. } => self.delete_again(&intent, &zone).await,
             Kind::Edit
             | Kind::GoLive { .. }
             | Kind::SetStatus { .. }
@@ -82,6 +89,7 @@ impl Recovery<'_> {
             | Kind::Clear
             | Kind::MakeRoom
             | Kind::Delete => None,
+            Kind::Outgoing { .. } | Kind::SecondaryGoLive { .. } | Kind::SecondaryStatus { .. } => None,
         };
         let now = self.clock.now();
         let ending = Ending { outcome, detail: "settled by recovery", serial, change_serial, drift: false, now };
@@ -162,6 +170,19 @@ impl Recovery<'_> {
         match self.pdns.patch(zone.as_str(), &protocol::probe(zone, intent.change)).await {
             PatchAnswer::Refused { message, .. } => Ok(protocol::names_guard(&message, intent.change)),
             other => Err(format!("the probe was not refused: {other:?}")),
+        }
+    }
+
+    /// What does the same each time is repeated.
+    async fn put_outgoing(&self, payload: &Payload, zone: &ZoneName, outgoing: &Outgoing) -> Result<Found, String> {
+        outgoing.put(self.pdns, zone.as_str()).await.map_err(|error| error.to_string())?;
+        Ok(Found::Ran { serial: payload.serial })
+    }
+
+    async fn put_incoming(&self, intent: &Intent, zone: &ZoneName, incoming: &Incoming) -> Result<Found, String> {
+        match incoming.put(self.pdns, zone.as_str(), intent.zone).await.map_err(|error| error.to_string())? {
+            true => Ok(Found::Ran { serial: None }),
+            false => Ok(Found::NeverRan { serial: None }),
         }
     }
 

@@ -96,7 +96,7 @@ async fn take_step(
     match kind {
         Kind::Edit | Kind::Clear => Ok(()),
         Kind::Sweep { fences } => fences::delete(tx, &intent.zone_name, fences).await,
-        Kind::GoLive { validation } => {
+        Kind::GoLive { validation } | Kind::SecondaryGoLive { validation, incoming: _ } => {
             zones::set_status(tx, row, ZoneStatus::Active, now).await?;
             staged::clear(tx, intent.zone).await?;
             if let Some(validation) = validation {
@@ -116,6 +116,8 @@ async fn take_step(
         }
         Kind::Switch { is_partial } => emptied_zones::set_partial(tx, intent.zone, *is_partial).await,
         Kind::Signing { .. } => signing::settle_step(tx, row, now).await,
+        Kind::Outgoing { settings, outgoing: _ } => zones::set_settings(tx, row, settings, now).await,
+        Kind::SecondaryStatus { status, incoming: _ } => zones::set_status(tx, row, *status, now).await,
         Kind::Delete => zones::delete(tx, row).await,
         Kind::MakeRoom => zones::displace(tx, row).await,
     }

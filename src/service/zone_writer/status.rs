@@ -6,7 +6,7 @@ use crate::ids::ChangeId;
 use crate::storage::emptied as emptied_zones;
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{audit, intents, within, within_write};
-use crate::tenancy::ZoneStatus;
+use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::super::{Error, Result};
 use super::change::is_unmoved;
@@ -96,6 +96,12 @@ impl Inner {
         match Course::of(&row, wanted)? {
             Course::Stay => self.try_switch(row).await,
             Course::Row(status) => self.try_move_row(&row, request, status).await,
+            Course::Withdraw(status) if row.zone_type == ZoneType::Secondary => {
+                self.try_secondary_status(&row, request, status).await
+            }
+            Course::Return if row.zone_type == ZoneType::Secondary => {
+                self.try_secondary_status(&row, request, ZoneStatus::Active).await
+            }
             Course::Withdraw(status) => self.try_withdraw(&row, request, status).await,
             Course::Return => self.try_return(&row, request).await,
         }

@@ -15,7 +15,7 @@ use crate::storage::history::PastChange;
 use crate::storage::record_ids::Digest;
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{Db, emptied, history, record_ids, staged, within};
-use crate::tenancy::ZoneStatus;
+use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::super::{Error, Result};
 use super::change::is_unmoved;
@@ -27,6 +27,9 @@ use super::{Inner, emptying, protocol};
 const CATCH_UP_CHANGES_MAX: u64 = 200;
 const CATCH_UP_RECORDS_MAX: usize = 1_000;
 const CATCH_UP_OCTETS_MAX: u64 = 1_000_000;
+
+/// A secondary zone is read with patience for so many records.
+const TRANSFERRED_RECORDS: u32 = 100_000;
 
 /// A zone as it stands.
 pub struct ZoneState {
@@ -64,7 +67,9 @@ pub async fn read_as_served(db: &Db, pdns: &Pdns, row: &ZoneRow) -> Result<ZoneS
         let content = within(staged::content(db, row.id, &row.name)).await?;
         return Ok(ZoneState { content, live: None });
     }
-    let Some(server) = pdns.zone(row.name.as_str(), row.record_count).await? else {
+    // how many records another server has sent is not counted
+    let records = if row.zone_type == ZoneType::Secondary { TRANSFERRED_RECORDS } else { row.record_count };
+    let Some(server) = pdns.zone(row.name.as_str(), records).await? else {
         tracing::error!(zone = %row.name, "an active zone is missing in PowerDNS");
         return Err(Error::pdns("the zone is missing"));
     };

@@ -404,6 +404,7 @@ fn environment(
         ("VALIDATION_RESOLVERS", registrar.resolver_address().to_string()),
         ("VALIDATION_AUTHORITATIVE_PORT", ports.dns().to_string()),
         ("VALIDATION_ALLOW_PRIVATE_NAMESERVERS", "true".to_owned()),
+        ("ALLOW_PRIVATE_TARGETS", "127.0.0.0/8".to_owned()),
         ("NAMESERVERS", NAMESERVERS.join(",")),
         // tests call as often as they like; those about limits set their own
         ("RATE_LIMIT_PER_MINUTE", "1000000".to_owned()),

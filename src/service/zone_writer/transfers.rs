@@ -1,0 +1,195 @@
+//! Zone transfers: what PowerDNS is to know of a zone's own secondaries, and zones that are secondaries themselves.
+//!
+//! Each is an intent of its kind under the zone's lock. None of their calls is a guarded PATCH, and all may be repeated,
+//! so recovery repeats them: what was begun is done, whoever dies over it. What of an earlier call lands late says the
+//! same.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::authz::{Visibility, ZoneAccess};
+use crate::dns::ZoneContent;
+use crate::ids::{ChangeId, ZoneId};
+use crate::pdns::{DeleteAnswer, Pdns, PdnsError, SecondaryCreation};
+use crate::storage::audit::AuditEntry;
+use crate::storage::secondary_zones::{self, Source};
+use crate::storage::zones::{self, ZoneRow};
+use crate::storage::{fences, tsig_keys, within};
+use crate::tenancy::ZoneStatus;
+
+use super::super::{Error, Result};
+use super::change::LATE;
+use super::life::Sent;
+use super::payload::Kind;
+use super::transition::{Departure, GoLive, Step, claimed, in_a_task, payload_change};
+use super::{Inner, ZoneWriter};
+
+/// Who may transfer a zone and who is told of its changes, in PowerDNS's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// Addresses and networks.
+    pub allow_from: Vec<String>,
+    /// The name of a key; who has it may transfer from anywhere.
+    pub tsig_key: Option<String>,
+    /// `address` or `address:port`.
+    pub also_notify: Vec<String>,
+}
+
+impl Outgoing {
+    fn is_primary(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Makes PowerDNS know it. Safe to repeat.
+    pub async fn put(&self, pdns: &Pdns, zone: &str) -> std::result::Result<(), PdnsError> {
+        let Self { allow_from, tsig_key, also_notify } = self;
+        pdns.set_metadata(zone, "ALLOW-AXFR-FROM", allow_from).await?;
+        pdns.set_metadata(zone, "ALSO-NOTIFY", also_notify).await?;
+        pdns.set_outgoing(zone, self.is_primary(), tsig_key.as_slice()).await
+    }
+}
+
+/// Where a secondary zone's content comes from, in PowerDNS's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incoming {
+    /// `address` or `address:port`.
+    pub masters: Vec<String>,
+    /// The name of a key.
+    pub tsig_key: Option<String>,
+}
+
+impl Incoming {
+    /// Afterwards PowerDNS has the zone, and asks for its content. `Ok(false)`: another zone has this name. Safe to
+    /// repeat.
+    pub async fn put(&self, pdns: &Pdns, zone: &str, id: ZoneId) -> std::result::Result<bool, PdnsError> {
+        let Self { masters, tsig_key } = self;
+        let creation = SecondaryCreation {
+            name: format!("{zone}."),
+            kind: "Slave",
+            account: id.to_string(),
+            masters: masters.clone(),
+            slave_tsig_key_ids: tsig_key.iter().map(|key| format!("{key}.")).collect(),
+        };
+        pdns.create_secondary_zone(&creation).await?;
+        let is_own = pdns.zone_head(zone).await?.is_some_and(|head| head.account == id.to_string());
+        if is_own {
+            pdns.retrieve(zone).await?;
+        }
+        Ok(is_own)
+    }
+}
+
+/// Other secondaries of a zone than before.
+#[derive(Clone, Debug)]
+pub struct OutgoingChange {
+    pub access: ZoneAccess,
+    pub audit: Vec<AuditEntry>,
+    /// The zone's settings as they are to be, with what they mean for PowerDNS.
+    pub settings: Value,
+    pub outgoing: Outgoing,
+}
+
+impl ZoneWriter {
+    /// Lets others transfer a zone, and tells them of changes; the settings that say so with it. Safe to repeat.
+    pub async fn set_outgoing(&self, request: OutgoingChange) -> Result<()> {
+        let inner = self.inner.clone();
+        in_a_task(async move {
+            let zone = request.access.zone().id;
+            inner.until_done(zone, |row| inner.try_set_outgoing(row, &request)).await
+        })
+        .await
+    }
+}
+
+impl Inner {
+    async fn try_set_outgoing(&self, row: ZoneRow, request: &OutgoingChange) -> Result<Step<()>> {
+        let OutgoingChange { access: _, audit, settings, outgoing } = request;
+        let kind = Kind::Outgoing { settings: settings.clone(), outgoing: outgoing.clone() };
+        let mut payload = self.empty_payload(&row, kind);
+        payload.audit = audit.clone();
+        let Some(held) = self.intend(&row, ChangeId::new(), &payload).await? else { return Ok(Step::Again) };
+        let sent = match outgoing.put(&self.pdns, row.name.as_str()).await {
+            Ok(()) => Sent::Applied { serial: Some(row.serial.unwrap_or(0)) },
+            Err(error) => Sent::Unknown(error.to_string()),
+        };
+        self.conclude(&row, &held.intent, &payload, sent).await
+    }
+
+    /// Where the content comes from, as PowerDNS is told.
+    async fn incoming(&self, row: &ZoneRow) -> Result<Incoming> {
+        let Some(Source { masters, tsig_key }) = within(secondary_zones::find(&self.db, row.id)).await? else {
+            return Err(Error::Internal(format!("the secondary zone {} has no masters", row.name)));
+        };
+        let tsig_key = match tsig_key {
+            Some(id) => {
+                let key = within(tsig_keys::find(&self.db, &Visibility::system(), id)).await?;
+                Some(key.ok_or(Error::NotFound("TSIG key"))?.key_name)
+            }
+            None => None,
+        };
+        Ok(Incoming { masters, tsig_key })
+    }
+
+    pub(super) async fn try_secondary_go_live(&self, row: ZoneRow, request: &GoLive) -> Result<Step<()>> {
+        let incoming = self.incoming(&row).await?;
+        if within(zones::live_of_name(&self.db, row.name.as_str())).await?.is_some() {
+            return Err(claimed());
+        }
+        self.check_rested(&row).await?;
+        let kind = Kind::SecondaryGoLive { validation: request.validation, incoming: incoming.clone() };
+        let payload = self.payload(&row, kind, &ZoneContent::new(row.name.clone()), Some((request, &[])));
+        let Some(held) = self.intend(&row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
+        let sent = self.send_incoming(&row, &incoming).await;
+        self.conclude(&row, &held.intent, &payload, sent).await
+    }
+
+    /// A secondary zone is withdrawn by removing it from PowerDNS, since its content is another server's; returned, it is
+    /// made anew and transferred.
+    pub(super) async fn try_secondary_status(
+        &self,
+        row: &ZoneRow,
+        request: &Departure,
+        status: ZoneStatus,
+    ) -> Result<Step<()>> {
+        let incoming = self.incoming(row).await?;
+        let is_return = status == ZoneStatus::Active;
+        if is_return {
+            self.check_rested(row).await?;
+        }
+        let kind = Kind::SecondaryStatus { status, incoming: incoming.clone() };
+        let mut payload = self.empty_payload(row, kind);
+        payload.audit = request.audit.clone();
+        let Some(held) = self.intend(row, ChangeId::new(), &payload).await? else { return Ok(Step::Again) };
+        let sent = if is_return {
+            self.send_incoming(row, &incoming).await
+        } else if held.is_late() {
+            Sent::Unsent(LATE.into())
+        } else {
+            match self.pdns.delete_zone(row.name.as_str()).await {
+                DeleteAnswer::Gone => Sent::Applied { serial: Some(0) },
+                DeleteAnswer::NotSent(why) => Sent::Unsent(why),
+                DeleteAnswer::Refused(why) | DeleteAnswer::Unknown(why) => Sent::Unknown(why),
+            }
+        };
+        self.conclude(row, &held.intent, &payload, sent).await
+    }
+
+    async fn send_incoming(&self, row: &ZoneRow, incoming: &Incoming) -> Sent {
+        match incoming.put(&self.pdns, row.name.as_str(), row.id).await {
+            Ok(true) => Sent::Applied { serial: Some(0) },
+            Ok(false) => Sent::Unsent("another zone has this name".into()),
+            Err(PdnsError::NotSent(why)) => Sent::Unsent(why),
+            Err(error) => Sent::Unknown(error.to_string()),
+        }
+    }
+
+    /// A DELETE of unknown outcome may still land.
+    async fn check_rested(&self, row: &ZoneRow) -> Result<()> {
+        let uptime = self.pdns.uptime().await?;
+        if within(fences::is_resting(&self.db, row.name.as_str(), uptime)).await? {
+            let message = "A deletion of this name has no known outcome yet; the name rests for up to an hour";
+            return Err(Error::Unavailable { message: message.into(), retry_after: 60 });
+        }
+        Ok(())
+    }
+}
