@@ -118,7 +118,7 @@ impl Pdns {
         self.done(self.request(Method::PUT, &format!("/zones/{}", zone_path(zone))).json(fields), CALL_TIMEOUT).await
     }
 
-    async fn done(&self, request: reqwest::RequestBuilder, timeout: Duration) -> Result<(), PdnsError> {
+    pub(super) async fn done(&self, request: reqwest::RequestBuilder, timeout: Duration) -> Result<(), PdnsError> {
         let response = self.send(request, timeout).await?;
         if response.status().is_success() { Ok(()) } else { Err(unexpected(response).await) }
     }

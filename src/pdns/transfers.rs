@@ -37,7 +37,7 @@ impl Pdns {
     /// Has a secondary zone transferred now; PowerDNS answers before it is.
     pub async fn retrieve(&self, name: &str) -> Result<(), PdnsError> {
         let request = self.request(Method::PUT, &format!("/zones/{}/axfr-retrieve", zone_path(name)));
-        self.done(request).await
+        self.done(request, CALL_TIMEOUT).await
     }
 
     /// Whether the zone's changes are told to secondaries, and the keys that open its transfer. Safe to repeat.
@@ -45,17 +45,12 @@ impl Pdns {
         let kind = if is_primary { "Master" } else { "Native" };
         let keys: Vec<String> = keys.iter().map(|key| format!("{key}.")).collect();
         let request = self.request(Method::PUT, &format!("/zones/{}", zone_path(name)));
-        self.done(request.json(&json!({ "kind": kind, "master_tsig_key_ids": keys }))).await
+        self.done(request.json(&json!({ "kind": kind, "master_tsig_key_ids": keys })), CALL_TIMEOUT).await
     }
 
     /// Replaces all values of one kind of metadata. Safe to repeat.
     pub async fn set_metadata(&self, name: &str, kind: &str, values: &[String]) -> Result<(), PdnsError> {
         let request = self.request(Method::PUT, &format!("/zones/{}/metadata/{kind}", zone_path(name)));
-        self.done(request.json(&json!({ "kind": kind, "metadata": values }))).await
-    }
-
-    async fn done(&self, request: reqwest::RequestBuilder) -> Result<(), PdnsError> {
-        let response = self.send(request, CALL_TIMEOUT).await?;
-        if response.status().is_success() { Ok(()) } else { Err(unexpected(response).await) }
+        self.done(request.json(&json!({ "kind": kind, "metadata": values })), CALL_TIMEOUT).await
     }
 }

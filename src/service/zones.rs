@@ -150,7 +150,14 @@ pub(super) async fn detail(services: &Services, mut row: ZoneRow, access: &ZoneA
     };
     // the rest is as good without it
     let transfer = transfers::state(services, &row).await.ok().flatten();
-    Ok(ZoneDetail { row, nameservers: services.config.nameservers.clone(), validation, source, transfer, dnssec_status })
+    Ok(ZoneDetail {
+        row,
+        nameservers: services.config.nameservers.clone(),
+        validation,
+        source,
+        transfer,
+        dnssec_status,
+    })
 }
 
 pub async fn list(
