@@ -6,8 +6,15 @@ use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
 
 /// The paths that are routed with their final slash.
-const COLLECTIONS: &[&str] =
-    &["/api/v1/domains", "/api/v1/api-keys", "/api/v1/me", "/api/v1/roles", "/api/v1/admin/audit-logs"];
+const COLLECTIONS: &[&str] = &[
+    "/api/v1/domains",
+    "/api/v1/api-keys",
+    "/api/v1/me",
+    "/api/v1/roles",
+    "/api/v1/admin/audit-logs",
+    "/api/v1/admin/users",
+    "/api/v1/admin/groups",
+];
 
 /// Rewrites the path to the form that is routed.
 pub async fn normalize(mut request: Request) -> Request {
