@@ -13,6 +13,8 @@ const COLLECTIONS: &[&str] = &[
     "/api/v1/roles",
     "/api/v1/tsig-keys",
     "/api/v1/admin/audit-logs",
+    "/api/v1/admin/users",
+    "/api/v1/admin/groups",
 ];
 
 /// Rewrites the path to the form that is routed.

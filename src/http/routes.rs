@@ -8,8 +8,8 @@ use utoipa_axum::routes;
 use crate::service::Services;
 
 use super::{
-    access_grants, api_keys, audit_logs, auth, bulk, dnssec, domains, health, history, jobs, login, record_search,
-    records, roles, rrsets, tsig_keys, validation, webhooks, zone_files,
+    access_grants, api_keys, audit_logs, auth, bulk, dnssec, domains, groups, health, history, jobs, login,
+    record_search, records, roles, rrsets, tenants, tsig_keys, users, validation, webhooks, zone_files,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
@@ -68,6 +68,19 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(roles::unassign))
         .routes(routes!(tsig_keys::list, tsig_keys::create))
         .routes(routes!(tsig_keys::get, tsig_keys::delete))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::invite))
+        .routes(routes!(users::get, users::update, users::delete))
+        .routes(routes!(users::set_password))
+        .routes(routes!(users::resend_invite))
+        .routes(routes!(groups::list, groups::create))
+        .routes(routes!(groups::get, groups::update, groups::delete))
+        .routes(routes!(groups::members, groups::add_member))
+        .routes(routes!(groups::remove_member))
+        .routes(routes!(tenants::list, tenants::create))
+        .routes(routes!(tenants::get, tenants::update))
+        .routes(routes!(tenants::list_partners))
+        .routes(routes!(tenants::get_partner))
         .routes(routes!(audit_logs::list))
         .routes(routes!(audit_logs::get))
         .routes(routes!(jobs::get))

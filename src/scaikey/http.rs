@@ -39,7 +39,7 @@ pub async fn json<T: DeserializeOwned>(url: &str, request: RequestBuilder) -> Re
 pub enum Answered<T, R> {
     Good(T),
     /// A 4xx and what it says.
-    Refused(R),
+    Refused(u16, R),
 }
 
 /// Sends and reads the JSON of a success, or of a 4xx that speaks the language of `R`.
@@ -51,11 +51,14 @@ pub async fn json_or_refusal<T: DeserializeOwned, R: DeserializeOwned>(
     let status = response.status();
     let body = body(url, &mut response).await?;
     if status.is_success() {
-        let read = serde_json::from_slice(&body).map(Answered::Good);
+        // a 204 says nothing
+        let read = serde_json::from_slice(if body.is_empty() { b"null" } else { &body }).map(Answered::Good);
         return read.map_err(|error| ScaiKeyError::Malformed { url: url.to_owned(), reason: error.to_string() });
     }
     let refusal = status.is_client_error().then(|| serde_json::from_slice(&body).ok()).flatten();
-    refusal.map(Answered::Refused).ok_or_else(|| ScaiKeyError::Status { url: url.to_owned(), status: status.as_u16() })
+    refusal
+        .map(|refusal| Answered::Refused(status.as_u16(), refusal))
+        .ok_or_else(|| ScaiKeyError::Status { url: url.to_owned(), status: status.as_u16() })
 }
 
 /// Sends what has no answer but that it is done.

@@ -4,6 +4,7 @@
 //! *Architecture invariant:* nothing here touches the database, and no token, secret or key is ever logged.
 
 mod admin;
+mod admin_writes;
 mod event;
 mod http;
 mod jwks;
@@ -19,6 +20,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use admin::AdminApi;
+pub use admin_writes::WriteError;
 pub use event::{Event, EventError, Happened, check_signature};
 pub use oauth::{Grant, OAuthError, TokenAnswer};
 pub use provider::{Discovery, ScaiKey};

@@ -63,7 +63,7 @@ impl ScaiKey {
         };
         match http::json_or_refusal(&url, self.as_client(&url, &form)).await? {
             http::Answered::Good(answer) => Ok(answer),
-            http::Answered::Refused(Refusal { error, error_description }) => {
+            http::Answered::Refused(_, Refusal { error, error_description }) => {
                 let shown = |text: String| text.chars().filter(|c| !c.is_control()).take(SHOWN_CHARACTERS).collect();
                 Err(OAuthError::Refused { error: shown(error), description: error_description.map(shown) })
             }

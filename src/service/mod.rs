@@ -17,6 +17,7 @@ pub mod jobs;
 pub mod login;
 mod mirror;
 mod page;
+pub mod people;
 pub mod rate_limits;
 pub mod readiness;
 pub mod records;

@@ -252,6 +252,10 @@ async fn another_tenants_objects_are_404_on_every_route() {
         ("job_id", job),
         ("chg", text(&change)),
         ("tsig", text(&tsig)),
+        ("user_id", directory::NORTHWIND_USER.to_owned()),
+        ("group_id", directory::OPERATORS.to_owned()),
+        ("tenant_id", directory::NORTHWIND.to_owned()),
+        ("partner_id", directory::PARTNER.to_owned()),
     ];
     let state = async || {
         let key = world.admin_user().get(&format!("/api-keys/{}", objects[2].1)).await.ok();

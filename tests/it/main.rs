@@ -27,6 +27,7 @@ mod life;
 mod login;
 mod openapi;
 mod operations;
+mod people;
 mod policy;
 mod preconditions;
 mod races;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         ("life", life::tests()),
         ("openapi", openapi::tests()),
         ("operations", operations::tests()),
+        ("people", people::tests()),
         ("policy", policy::tests()),
         ("preconditions", preconditions::tests()),
         ("races", races::tests()),

@@ -187,6 +187,14 @@ pub async fn upsert_tenants(tx: &mut RightsTx, writes: &[Write<'_, TenantRow>]) 
     Ok(())
 }
 
+/// Marks a tenant that was made here as one of which ScaiKey has said nothing yet.
+pub async fn register_tenant(tx: &mut RightsTx, tenant: TenantId, settings: Option<&str>) -> Result<()> {
+    const QUERY: &str = "UPDATE tenants SET stated_at = '1970-01-01', settings = COALESCE(?, settings) WHERE id = ?";
+    sqlx::query(QUERY).bind(settings).bind(tenant.0).execute(&mut ***tx).await?;
+    tx.revoke(Revocation::Tenant(tenant));
+    Ok(())
+}
+
 /// What is ours of a tenant.
 pub async fn set_tenant_settings(
     tx: &mut RightsTx,

@@ -2,6 +2,7 @@
 //! here. What a caller needs is one look; what ScaiKey states goes in row by row, under the lock of the row.
 
 mod holder;
+pub mod lists;
 mod members;
 mod mirror;
 pub mod stale;
@@ -25,7 +26,7 @@ pub use members::{
     remove_members, stamp_lists, stamp_pair,
 };
 pub use mirror::{
-    Was, Write, group_ids, groups_for_update, insert_user_if_absent, partner_ids, partners_for_update,
+    Was, Write, group_ids, groups_for_update, insert_user_if_absent, partner_ids, partners_for_update, register_tenant,
     set_tenant_settings, state_admin_role, tenant_ids, tenants_for_update, upsert_groups, upsert_partners,
     upsert_tenants, upsert_users, user_for_update, user_ids, users_for_update,
 };

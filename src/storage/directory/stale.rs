@@ -25,11 +25,11 @@ impl Kind {
     fn query(self) -> &'static str {
         match self {
             Self::Partner => {
-                "SELECT scaikey_id FROM partners WHERE status <> 'inactive' AND stated_at > '1970-01-01' \
+                "SELECT scaikey_id FROM partners WHERE status <> 'inactive' AND stated_at > '1970-01-02' \
                  AND stated_at < "
             }
             Self::Tenant => {
-                "SELECT scaikey_id FROM tenants WHERE status = 'active' AND stated_at > '1970-01-01' AND stated_at < "
+                "SELECT scaikey_id FROM tenants WHERE status = 'active' AND stated_at > '1970-01-02' AND stated_at < "
             }
             Self::User => "SELECT scaikey_id FROM users WHERE status <> 'inactive' AND stated_at < ",
             Self::Group => "SELECT scaikey_id FROM user_groups WHERE status <> 'inactive' AND stated_at < ",

@@ -1,0 +1,1 @@
+CREATE INDEX users_tenant_name ON users (tenant_id, name, id)
