@@ -214,7 +214,7 @@ async fn counted(services: &Services, row: GroupRow) -> Result<CountedGroup> {
 async fn changeable(services: &Services, context: &Context, id: &str, permission: Permission) -> Result<GroupRow> {
     let holder = find(services, context, id).await?;
     may(context, permission, holder.home.id)?;
-    guard(context, &holder)?;
+    guard(services, context, &holder)?;
     Ok(group_of(&holder)?.clone())
 }
 

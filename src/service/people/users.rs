@@ -177,7 +177,7 @@ async fn take_in(services: &Services, context: &Context, source: &Source, said: 
 async fn changeable(services: &Services, context: &Context, id: &str, permission: Permission) -> Result<UserRow> {
     let holder = find(services, context, id).await?;
     may(context, permission, holder.home.id)?;
-    guard(context, &holder)?;
+    guard(services, context, &holder)?;
     Ok(user_of(&holder)?.clone())
 }
 
