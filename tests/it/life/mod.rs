@@ -2,10 +2,11 @@
 
 mod delegation;
 mod room;
+mod sequences;
 mod withdrawal;
 
 use crate::support::Trials;
 
 pub fn tests() -> Trials {
-    [withdrawal::tests(), room::tests(), delegation::tests()].into_iter().flatten().collect()
+    [withdrawal::tests(), room::tests(), delegation::tests(), sequences::tests()].into_iter().flatten().collect()
 }
