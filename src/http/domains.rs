@@ -89,6 +89,8 @@ pub struct CreateDomain {
     /// At most 1,000 characters.
     #[schema(max_length = 1000)]
     pub description: Option<String>,
+    /// Of a reverse zone: its network, which must fit its name.
+    pub cidr: Option<String>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -177,8 +179,8 @@ pub async fn create(
     Authenticated(context): Authenticated,
     ApiJson(body): ApiJson<CreateDomain>,
 ) -> Result<Json<DomainDetail>, ApiError> {
-    let CreateDomain { name, domain_type, default_ttl, description } = body;
-    let claim = ZoneClaim { name, zone_type: domain_type, default_ttl, description };
+    let CreateDomain { name, domain_type, default_ttl, description, cidr } = body;
+    let claim = ZoneClaim { name, zone_type: domain_type, default_ttl, description, cidr };
     let created = zones::create(&services, &context, claim).await?;
     Ok(Json(detail(&services, created)))
 }
@@ -261,13 +263,14 @@ fn filter(query: &ListDomains) -> Result<ZoneFilter, Error> {
             .as_deref()
             .map(|text| ZoneType::parse(text).ok_or_else(|| unknown("domain_type")))
             .transpose()?,
+        reverse_only: false,
         dnssec_enabled: query.dnssec_enabled,
         search: query.search.clone().filter(|text| !text.is_empty()),
         include_deleted: query.include_deleted.unwrap_or(false) || status == Some(ZoneStatus::Deleted),
     })
 }
 
-fn item(row: ZoneRow) -> DomainItem {
+pub fn item(row: ZoneRow) -> DomainItem {
     let ZoneRow {
         id,
         tenant: _,
@@ -305,7 +308,7 @@ fn item(row: ZoneRow) -> DomainItem {
     }
 }
 
-fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
+pub fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
     let ZoneDetail { row, nameservers, validation, dnssec_status } = found;
     let settings = match &row.settings {
         Value::Object(settings) => settings.clone(),

@@ -7,7 +7,7 @@ use axum::http::uri::PathAndQuery;
 
 /// The paths that are routed with their final slash.
 const COLLECTIONS: &[&str] =
-    &["/api/v1/domains", "/api/v1/api-keys", "/api/v1/me", "/api/v1/roles", "/api/v1/admin/audit-logs"];
+    &["/api/v1/domains", "/api/v1/api-keys", "/api/v1/me", "/api/v1/roles", "/api/v1/reverse-zones", "/api/v1/admin/audit-logs"];
 
 /// Rewrites the path to the form that is routed.
 pub async fn normalize(mut request: Request) -> Request {

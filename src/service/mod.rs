@@ -20,6 +20,7 @@ mod page;
 pub mod rate_limits;
 pub mod readiness;
 pub mod records;
+pub mod reverse_zones;
 pub mod roles;
 pub mod rrsets;
 mod services;

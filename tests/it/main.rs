@@ -32,6 +32,7 @@ mod preconditions;
 mod races;
 mod rate_limits;
 mod records;
+mod reverse;
 mod revocations;
 mod roles;
 mod rrsets;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         ("races", races::tests()),
         ("rate_limits", rate_limits::tests()),
         ("records", records::tests()),
+        ("reverse", reverse::tests()),
         ("revocations", revocations::tests()),
         ("rrsets", rrsets::tests()),
         ("sequences", sequences::tests()),
