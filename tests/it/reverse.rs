@@ -42,7 +42,9 @@ async fn dig(world: &World, addresses: &[IpAddr]) -> BTreeMap<IpAddr, String> {
         let mut command = Command::new("dig");
         command.args([format!("@{}", server.ip()), "-p".into(), server.port().to_string()]);
         command.args(["+short", "+tries=3", "+time=5"]);
-        addresses.iter().for_each(|address| drop(command.args(["-x", &address.to_string()])));
+        for address in addresses {
+            command.args(["-x", &address.to_string()]);
+        }
         let output = command.output().await.expect("dig runs");
         let names = String::from_utf8(output.stdout).expect("names");
         found.extend(addresses.iter().copied().zip(names.lines().map(str::to_owned)));
