@@ -15,6 +15,7 @@ mod owner_name;
 mod rdata;
 mod record_type;
 pub mod rectify;
+pub mod reverse;
 mod rrset;
 pub mod serial;
 mod zone_content;

@@ -59,9 +59,8 @@ impl ReverseZone {
 /// Names the field `cidr`: no network, bits set behind the prefix, a length that no zones make up.
 pub fn zones_of(cidr: &str) -> Result<Vec<ReverseZone>, FieldError> {
     let wrong = |message: String| FieldError::new("cidr", message);
-    let network: IpNet = cidr.trim().parse().map_err(|_| {
-        wrong("must be a network as in 192.0.2.0/24 or 2001:db8::/32".to_owned())
-    })?;
+    let network: IpNet =
+        cidr.trim().parse().map_err(|_| wrong("must be a network as in 192.0.2.0/24 or 2001:db8::/32".to_owned()))?;
     if network.addr() != network.network() {
         return Err(wrong(format!("host bits are set; the network is {}", network.trunc())));
     }

@@ -118,6 +118,8 @@ pub struct CreateDomain {
     pub masters: Option<Vec<String>>,
     /// Of a secondary domain: the key that signs its transfers.
     pub tsig_key_id: Option<String>,
+    /// Of a reverse zone: its network, which must fit its name.
+    pub cidr: Option<String>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -207,8 +209,8 @@ pub async fn create(
     Authenticated(context): Authenticated,
     ApiJson(body): ApiJson<CreateDomain>,
 ) -> Result<Json<DomainDetail>, ApiError> {
-    let CreateDomain { name, domain_type, default_ttl, description, masters, tsig_key_id } = body;
-    let claim = ZoneClaim { name, zone_type: domain_type, default_ttl, description, masters, tsig_key_id };
+    let CreateDomain { name, domain_type, default_ttl, description, cidr, masters, tsig_key_id } = body;
+    let claim = ZoneClaim { name, zone_type: domain_type, default_ttl, description, cidr, masters, tsig_key_id };
     let created = zones::create(&services, &context, claim).await?;
     Ok(Json(detail(&services, created)))
 }
@@ -304,13 +306,14 @@ fn filter(query: &ListDomains) -> Result<ZoneFilter, Error> {
             .as_deref()
             .map(|text| ZoneType::parse(text).ok_or_else(|| unknown("domain_type")))
             .transpose()?,
+        reverse_only: false,
         dnssec_enabled: query.dnssec_enabled,
         search: query.search.clone().filter(|text| !text.is_empty()),
         include_deleted: query.include_deleted.unwrap_or(false) || status == Some(ZoneStatus::Deleted),
     })
 }
 
-fn item(row: ZoneRow) -> DomainItem {
+pub fn item(row: ZoneRow) -> DomainItem {
     let ZoneRow {
         id,
         tenant: _,
@@ -348,7 +351,7 @@ fn item(row: ZoneRow) -> DomainItem {
     }
 }
 
-fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
+pub fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
     let ZoneDetail { row, nameservers, validation, source, transfer, dnssec_status } = found;
     let tsig_key = source.as_ref().and_then(|source| source.tsig_key);
     let settings = match &row.settings {

@@ -24,6 +24,7 @@ mod rate_limit;
 mod record_search;
 mod records;
 mod request_id;
+mod reverse_zones;
 mod roles;
 mod routes;
 mod rrsets;

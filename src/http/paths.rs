@@ -11,6 +11,7 @@ const COLLECTIONS: &[&str] = &[
     "/api/v1/api-keys",
     "/api/v1/me",
     "/api/v1/roles",
+    "/api/v1/reverse-zones",
     "/api/v1/tsig-keys",
     "/api/v1/admin/audit-logs",
     "/api/v1/admin/users",

@@ -9,7 +9,7 @@ use crate::service::Services;
 
 use super::{
     access_grants, api_keys, audit_logs, auth, bulk, dnssec, domains, groups, health, history, jobs, login,
-    record_search, records, roles, rrsets, tenants, tsig_keys, users, validation, webhooks, zone_files,
+    record_search, records, reverse_zones, roles, rrsets, tenants, tsig_keys, users, validation, webhooks, zone_files,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
@@ -35,6 +35,12 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(history::revert))
         .routes(routes!(history::restore))
         .routes(routes!(records::get, records::update, records::delete))
+        .routes(routes!(reverse_zones::list, reverse_zones::create))
+        .routes(routes!(reverse_zones::preview))
+        .routes(routes!(reverse_zones::look_up))
+        .routes(routes!(reverse_zones::list_ptrs, reverse_zones::create_ptr))
+        .routes(routes!(reverse_zones::create_ptrs))
+        .routes(routes!(reverse_zones::delete_ptr))
         .routes(routes!(zone_files::export))
         .routes(routes!(zone_files::download))
         .routes(routes!(zone_files::import_text))

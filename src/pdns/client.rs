@@ -31,9 +31,9 @@ const PERMIT_TIMEOUT: Duration = Duration::from_secs(2);
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// 500 operations take 0.4 s on gmysql: a factor of 25.
 const PATCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// A DELETE cannot be guarded, so it gets long enough to be answered.
 /// What a large PATCH gets on top: with 10,000 RRsets it still ends before help comes for its change.
 const PATCH_TIME_PER_RRSET: Duration = Duration::from_micros(400);
+/// A DELETE cannot be guarded, so it gets long enough to be answered.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// PowerDNS could not be reached, or answered what it should not.

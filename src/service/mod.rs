@@ -21,6 +21,7 @@ pub mod people;
 pub mod rate_limits;
 pub mod readiness;
 pub mod records;
+pub mod reverse_zones;
 pub mod roles;
 pub mod rrsets;
 mod services;

@@ -71,6 +71,8 @@ pub async fn create(services: &Services, context: &Context, claim: ReverseClaim)
             default_ttl,
             description: description.clone(),
             cidr: Some(network.to_string()),
+            masters: None,
+            tsig_key_id: None,
         };
         made.push(zones::create(services, context, claim).await?);
     }
@@ -116,7 +118,9 @@ pub async fn write(
         }
     }
     let grouping = if total == 1 { Grouping::Single } else { Grouping::Together("record.bulk_create") };
-    if total == 1 && let Some(Refusal { error, .. }) = refused.pop() {
+    if total == 1
+        && let Some(Refusal { error, .. }) = refused.pop()
+    {
         return Err(error);
     }
     let dry_run = dry_run || !refused.is_empty();
@@ -127,7 +131,8 @@ pub async fn write(
         }
         Ok(_) => {}
         Err(Error::Several { message: _, errors }) => {
-            refused.extend(errors.into_iter().map(|Refusal { index, error }| Refusal { index: positions[index], error }));
+            refused
+                .extend(errors.into_iter().map(|Refusal { index, error }| Refusal { index: positions[index], error }));
         }
         Err(error) => return Err(error),
     }
@@ -200,9 +205,8 @@ fn reverse_zone(zone: &NamedZone) -> Result<ReverseZone> {
 fn addition(zone: &ReverseZone, taken: &[Ptr], wanted: NewPtr) -> Result<RecordOperation> {
     let NewPtr { ip, hostname, ttl } = wanted;
     let address: IpAddr = ip.trim().parse().map_err(|_| Error::invalid("ip", "must be an IPv4 or IPv6 address"))?;
-    let name = zone
-        .owner_of(address)
-        .ok_or_else(|| Error::invalid("ip", format!("{address} is not in {}", zone.network)))?;
+    let name =
+        zone.owner_of(address).ok_or_else(|| Error::invalid("ip", format!("{address} is not in {}", zone.network)))?;
     if let Some(other) = taken.iter().find(|ptr| ptr.ip == address) {
         return Err(Error::Conflict {
             message: format!("{address} has the name {} already", other.hostname),

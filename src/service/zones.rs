@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::authz::{Denied, Permission, TenantAccess, Visibility, ZoneAccess, ZoneRef, decide_tenant, decide_zone};
-use crate::dns::{TTL_MAX, ZoneName};
+use crate::dns::{TTL_MAX, ZoneName, reverse};
 use crate::ids::{ValidationId, ZoneId};
 use crate::storage::secondary_zones::{self, Source};
 use crate::storage::validations::{self, ValidationRow};
@@ -38,6 +38,8 @@ pub struct ZoneClaim {
     /// Of a secondary zone.
     pub masters: Option<Vec<String>>,
     pub tsig_key_id: Option<String>,
+    /// Of a reverse zone; its name says it, too.
+    pub cidr: Option<String>,
 }
 
 /// What of a zone's row is to change; None leaves it.
@@ -217,7 +219,7 @@ async fn was_made(services: &Services, context: &Context, zone: ZoneId) -> Resul
 }
 
 fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Result<NewZone> {
-    let ZoneClaim { name, zone_type, default_ttl, description, masters: _, tsig_key_id: _ } = claim;
+    let ZoneClaim { name, zone_type, default_ttl, description, cidr, masters: _, tsig_key_id: _ } = claim;
     let zone_type = ZoneType::parse(&zone_type)
         .ok_or_else(|| Error::invalid("domain_type", format!("unknown domain type '{}'", printable(&zone_type))))?;
     let name = ZoneName::parse(&name).map_err(|error| invalid_name(&error.to_string()))?;
@@ -235,13 +237,14 @@ fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Resu
     if !context.caller.is_platform_admin() && touches_platform(&name, &services.config.nameservers) {
         return Err(invalid_name("Invalid domain name"));
     }
+    let cidr = checked_network(&name, zone_type, cidr.as_deref())?;
     Ok(NewZone {
         id: ZoneId(context.request.new_object()),
         name,
         zone_type,
         default_ttl: checked_ttl(default_ttl.unwrap_or(DEFAULT_TTL))?,
         description: checked_description(description)?,
-        cidr: None,
+        cidr,
         now: services.clock.now(),
     })
 }
@@ -262,6 +265,18 @@ async fn check_source(services: &Services, context: &Context, claim: &ZoneClaim)
         None => None,
     };
     Ok(Some(Source { masters, tsig_key }))
+}
+
+/// The network of a reverse zone. Where it is given, the zone must be one of those that make it up.
+fn checked_network(name: &ZoneName, zone_type: ZoneType, cidr: Option<&str>) -> Result<Option<String>> {
+    let own = reverse::zone_named(name).filter(|_| zone_type != ZoneType::Primary).map(|zone| zone.network);
+    if let Some(cidr) = cidr {
+        let zones = reverse::zones_of(cidr)?;
+        if own.is_none() || zones.iter().all(|zone| Some(zone.network) != own) {
+            return Err(Error::invalid("cidr", format!("{name} is not a reverse zone of this network")));
+        }
+    }
+    Ok(own.map(|network| network.to_string()))
 }
 
 fn invalid_name(message: &str) -> Error {

@@ -30,6 +30,8 @@ const SEARCH_MERGE_COST: u64 = 4;
 pub struct ZoneFilter {
     pub status: Option<ZoneStatus>,
     pub zone_type: Option<ZoneType>,
+    /// Of the types only those of reverse zones.
+    pub reverse_only: bool,
     pub dnssec_enabled: Option<bool>,
     pub search: Option<String>,
     pub include_deleted: bool,
@@ -127,14 +129,12 @@ struct List<'a> {
 
 impl Kinds {
     fn of(filter: &ZoneFilter) -> Self {
-        let ZoneFilter { status, zone_type, dnssec_enabled, search: _, include_deleted } = filter;
+        let ZoneFilter { status, zone_type, reverse_only, dnssec_enabled, search: _, include_deleted } = filter;
         let mut statuses = status.map_or(ZoneStatus::ALL.to_vec(), |status| vec![status]);
         statuses.retain(|status| *include_deleted || *status != ZoneStatus::Deleted);
-        Self {
-            statuses,
-            types: zone_type.map_or(ZoneType::ALL.to_vec(), |zone_type| vec![zone_type]),
-            signed: dnssec_enabled.map_or(vec![false, true], |enabled| vec![enabled]),
-        }
+        let mut types = zone_type.map_or(ZoneType::ALL.to_vec(), |zone_type| vec![zone_type]);
+        types.retain(|kind| !reverse_only || matches!(kind, ZoneType::ReverseIpv4 | ZoneType::ReverseIpv6));
+        Self { statuses, types, signed: dnssec_enabled.map_or(vec![false, true], |enabled| vec![enabled]) }
     }
 
     fn iter(&self) -> impl Iterator<Item = (ZoneStatus, ZoneType, bool)> {

@@ -142,6 +142,16 @@ pub async fn find(db: &Db, visibility: &Visibility, id: ZoneId) -> Result<Option
     Ok(query.build_query_as().fetch_optional(db.pool()).await?)
 }
 
+/// The visible zones of this name: claims of several tenants may have one.
+pub async fn named(db: &Db, visibility: &Visibility, name: &str) -> Result<Vec<ZoneRow>> {
+    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM zones z WHERE z.name = "));
+    query.push_bind(name);
+    if let Some(tenant) = visibility.tenant() {
+        query.push(" AND z.tenant_id = ").push_bind(tenant.0);
+    }
+    Ok(query.build_query_as().fetch_all(db.pool()).await?)
+}
+
 /// The zone for a writer: its row as it is now, and whether a change is under way at its name.
 pub async fn for_write(db: &Db, zone: ZoneId) -> Result<Option<(ZoneRow, Option<super::intents::IntentMark>)>> {
     let sql = format!(

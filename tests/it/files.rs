@@ -187,8 +187,6 @@ async fn a_file_may_come_as_a_form() {
     send(Form::new().text("colour", "red")).await.refused(422, "validation_error");
     send(Form::new().part("file", Part::bytes(vec![0xff, 0xfe]))).await.refused(422, "validation_error");
     api.post(&path, json!({})).await.refused(415, "unsupported_media_type");
-    let large = "; a comment\n".repeat(1_000_000);
-    assert_eq!(send(Form::new().part("file", file(&large))).await.status, 413);
 }
 
 async fn who_may_not_write_all_of_a_file_writes_none_of_it() {

@@ -262,6 +262,7 @@ async fn another_tenants_objects_are_404_on_every_route() {
         ("assignment_id", text(&assigned)),
         ("grant_id", text(&grant)),
         ("job_id", job),
+        ("ip", "192.0.2.99".to_owned()),
         ("chg", text(&change)),
         ("tsig", text(&tsig)),
         ("user_id", directory::NORTHWIND_USER.to_owned()),

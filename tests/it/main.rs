@@ -33,6 +33,7 @@ mod preconditions;
 mod races;
 mod rate_limits;
 mod records;
+mod reverse;
 mod revocations;
 mod roles;
 mod rrsets;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         ("races", races::tests()),
         ("rate_limits", rate_limits::tests()),
         ("records", records::tests()),
+        ("reverse", reverse::tests()),
         ("revocations", revocations::tests()),
         ("rrsets", rrsets::tests()),
         ("sequences", sequences::tests()),

@@ -49,7 +49,7 @@ impl Generate {
             line.push(' ');
             line.push_str(word);
         }
-        // BIND takes several words as one in quotes, but for text
+        // several words may stand as one in quotes, which belong to the content only where it is text
         let is_text = rest.last().is_some_and(|word| word.eq_ignore_ascii_case("TXT"));
         let unquoted = content.strip_prefix('"').and_then(|content| content.strip_suffix('"'));
         line.push(' ');

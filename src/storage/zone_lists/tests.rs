@@ -122,6 +122,7 @@ async fn pages_by_number_and_by_cursor_are_what_a_look_at_every_zone_finds() {
         let filter = ZoneFilter {
             status: random.random_bool(0.3).then(|| *ZoneStatus::ALL.choose(&mut random).expect("some")),
             zone_type: random.random_bool(0.3).then(|| *ZoneType::ALL.choose(&mut random).expect("some")),
+            reverse_only: random.random_bool(0.2),
             dnssec_enabled: random.random_bool(0.3).then(|| random.random()),
             search: random.random_bool(0.4).then(|| (*searches.choose(&mut random).expect("some")).to_owned()),
             include_deleted: random.random(),
@@ -158,7 +159,7 @@ async fn pages_by_number_and_by_cursor_are_what_a_look_at_every_zone_finds() {
 }
 
 fn fits(row: &ZoneRow, filter: &ZoneFilter) -> bool {
-    let ZoneFilter { status, zone_type, dnssec_enabled, search, include_deleted } = filter;
+    let ZoneFilter { status, zone_type, reverse_only, dnssec_enabled, search, include_deleted } = filter;
     status.is_none_or(|status| row.status == status)
         && zone_type.is_none_or(|zone_type| row.zone_type == zone_type)
         && dnssec_enabled.is_none_or(|signed| row.dnssec_enabled == signed)
