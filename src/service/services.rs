@@ -9,6 +9,7 @@ use crate::resolve::{Resolve, ResolveSettings};
 use crate::scaikey::{ScaiKey, ScaiKeyError};
 use crate::storage::{Db, StorageError};
 
+use super::denials::Denials;
 use super::identity::Identity;
 use super::rate_limits::RateLimits;
 use super::readiness::Readiness;
@@ -25,6 +26,7 @@ pub struct Services {
     pub scaikey: ScaiKey,
     pub identity: Identity,
     pub rate_limits: RateLimits,
+    pub denials: Denials,
     pub writer: ZoneWriter,
     pub zone_names: ZoneNames,
     pub readiness: Readiness,
@@ -55,6 +57,7 @@ impl Services {
         });
         let scaikey = ScaiKey::new(&config.scaikey, clock.clone())?;
         let identity = Identity::new(&config, clock.clone(), db.clone(), scaikey.clone());
+        let denials = Denials::new(db.clone());
         let rate_limits = RateLimits::new(&config, clock.clone())?;
         let writer = ZoneWriter::new(
             db.clone(),
@@ -65,6 +68,19 @@ impl Services {
         );
         let readiness = Readiness::new(&config, db.clone(), pdns.clone(), scaikey.clone())?;
         let zone_names = ZoneNames::default();
-        Ok(Self { config, clock, db, pdns, resolve, scaikey, identity, rate_limits, writer, zone_names, readiness })
+        Ok(Self {
+            config,
+            clock,
+            db,
+            pdns,
+            resolve,
+            scaikey,
+            identity,
+            rate_limits,
+            denials,
+            writer,
+            zone_names,
+            readiness,
+        })
     }
 }

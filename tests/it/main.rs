@@ -11,6 +11,7 @@ mod support;
 mod audit;
 mod bulk;
 mod bulk_delete;
+mod containers;
 mod crash;
 mod domains;
 mod errors;
@@ -28,6 +29,7 @@ mod openapi;
 mod operations;
 mod policy;
 mod preconditions;
+mod quotas;
 mod races;
 mod rate_limits;
 mod records;
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ("audit", audit::tests()),
         ("bulk", bulk::tests()),
         ("bulk_delete", bulk_delete::tests()),
+        ("containers", containers::tests()),
         ("crash", crash::tests()),
         ("domains", domains::tests()),
         ("errors", errors::tests()),
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         ("operations", operations::tests()),
         ("policy", policy::tests()),
         ("preconditions", preconditions::tests()),
+        ("quotas", quotas::tests()),
         ("races", races::tests()),
         ("rate_limits", rate_limits::tests()),
         ("records", records::tests()),
