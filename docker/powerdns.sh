@@ -22,9 +22,9 @@ sed \
   -e "s|{{api_allow_from}}|$(quoted "$PDNS_API_ALLOW_FROM")|" \
   -e "s|{{socket_dir}}|$target|" \
   /etc/powerdns/pdns.conf.template > "$target/pdns.conf"
-if grep -q '{{' "$target/pdns.conf"; then
+if grep -v '^#' "$target/pdns.conf" | grep -q '{{'; then
   echo "powerdns.sh: not everything was filled in:" >&2
-  grep '{{' "$target/pdns.conf" >&2
+  grep -v '^#' "$target/pdns.conf" | grep '{{' >&2
   exit 2
 fi
 exec pdns_server --config-dir="$target"

@@ -36,7 +36,10 @@ fn read(path: &str) -> String {
 /// The file with its merge keys resolved, as compose sees it.
 fn compose() -> Value {
     let mut file: Value = serde_yaml_ng::from_str(&read("docker-compose.yml")).expect("YAML");
-    file.apply_merge().expect("merge keys");
+    // what is merged may itself be merged from something
+    for _ in 0..3 {
+        file.apply_merge().expect("merge keys");
+    }
     file
 }
 
