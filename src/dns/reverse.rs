@@ -266,7 +266,8 @@ mod tests {
             let (zone, owner) = &holding[0];
             prop_assert_eq!(zone.address_at(owner), Some(address));
             prop_assert!(owner.is_in(&zone.name));
-            prop_assert_eq!(zone_named(&zone.name).as_ref(), Some(*zone));
+            let named = zone_named(&zone.name);
+            prop_assert_eq!(named.as_ref(), Some(*zone));
             prop_assert!(zone_names_over(address).contains(&zone.name.to_string()));
         }
     }

@@ -237,7 +237,7 @@ pub async fn expire(services: &Services) -> Result<u64> {
     for open in overdue {
         let Some(row) = within(zones::find(&services.db, &Visibility::system(), open.zone)).await? else { continue };
         let context = Context { caller: Caller::system("expiry", row.tenant), request: RequestInfo::none() };
-        end(services, &context, &row, &open, "expired").await?;
+        end(services, &context, &row, &open, (&open.status, "expired")).await?;
         ended += 1;
     }
     Ok(ended)

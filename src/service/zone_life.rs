@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::authz::{Actor, Caller, Permission, Visibility, ZoneAccess};
+use crate::authz::{Caller, Permission, Visibility, ZoneAccess};
 use crate::ids::{TenantId, ZoneId};
 use crate::storage::within;
 use crate::storage::zones::{self as zones_stored, ZoneRow};
@@ -92,16 +92,27 @@ pub async fn purge(services: &Services) -> Result<u64> {
     Ok(purged)
 }
 
+/// Removes claims that were never proven, the oldest first; how many it were.
+pub async fn remove_unproven(services: &Services) -> Result<u64> {
+    const CLAIMS_PER_RUN: u32 = 100; // some statements and a commit each; the next run goes on
+    const KEPT: time::Duration = time::Duration::days(30); // contract
+    let before = services.clock.now() - KEPT;
+    let mut removed = 0;
+    for row in within(zones_stored::claimed_before(&services.db, before, CLAIMS_PER_RUN)).await? {
+        let context = nobody("expiry", row.tenant);
+        let access = ZoneAccess::system(row.reference(), Permission::DomainsDelete);
+        let values = (last_state(&row), Value::Null);
+        match services.writer.delete(departure(services, &context, &row, access, "domain.purge", values)).await {
+            Ok(()) => removed += 1,
+            Err(error) => tracing::warn!(zone = %row.name, %error, "an unproven claim could not be removed yet"),
+        }
+    }
+    Ok(removed)
+}
+
 /// What no request of the tenant's asked for.
 fn nobody(name: &'static str, tenant: TenantId) -> Context {
-    let caller = Caller {
-        actor: Actor::System { name },
-        tenant,
-        assignments: Vec::new(),
-        scopes: None,
-        decisions: Default::default(),
-    };
-    Context { caller, request: RequestInfo::none() }
+    Context { caller: Caller::system(name, tenant), request: RequestInfo::none() }
 }
 
 fn last_state(row: &ZoneRow) -> Value {

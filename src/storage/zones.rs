@@ -355,6 +355,16 @@ pub async fn set_denial(tx: &mut Transaction<'_, MySql>, row: &ZoneRow, denial: 
     Ok(())
 }
 
+/// Claims made before this time and not proven, the oldest first.
+pub async fn claimed_before(db: &Db, time: OffsetDateTime, limit: u32) -> Result<Vec<ZoneRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM zones z WHERE z.status = 'pending_validation' AND z.created_at < ? \
+         ORDER BY z.created_at LIMIT ?"
+    );
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(super::datetime(time)).bind(limit);
+    Ok(query.fetch_all(db.pool()).await?)
+}
+
 /// What PowerDNS serves by now, where no change of ours says it.
 pub async fn set_serial(tx: &mut Transaction<'_, MySql>, zone: ZoneId, serial: u32) -> Result<()> {
     sqlx::query("UPDATE zones SET serial = ? WHERE id = ?").bind(serial).bind(zone.0).execute(&mut **tx).await?;

@@ -81,6 +81,7 @@ pub const RECURRING: &[Recurring] = &[
     },
     cleaning("tsig_keys", |services| Box::pin(async { tsig_keys::settle(services).await })),
     cleaning("idempotency_keys", |services| Box::pin(async { in_steps(services, idempotency::sweep).await })),
+    cleaning("unproven_claims", |services| Box::pin(zone_life::remove_unproven(services))),
     cleaning("expired_challenges", |services| Box::pin(validation::expire(services))),
     cleaning("audit_retention", |services| Box::pin(end_audit_entries(services))),
     Recurring {

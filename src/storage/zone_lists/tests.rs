@@ -162,6 +162,7 @@ fn fits(row: &ZoneRow, filter: &ZoneFilter) -> bool {
     let ZoneFilter { status, zone_type, reverse_only, dnssec_enabled, search, include_deleted } = filter;
     status.is_none_or(|status| row.status == status)
         && zone_type.is_none_or(|zone_type| row.zone_type == zone_type)
+        && (!reverse_only || matches!(row.zone_type, ZoneType::ReverseIpv4 | ZoneType::ReverseIpv6))
         && dnssec_enabled.is_none_or(|signed| row.dnssec_enabled == signed)
         && search.as_ref().is_none_or(|search| row.name.as_str().contains(&search.to_lowercase()))
         && (*include_deleted || row.status != ZoneStatus::Deleted)
