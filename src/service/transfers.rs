@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use crate::authz::{Permission, Visibility, ZoneAccess};
 use crate::config::Config;
+use crate::dns::dnssec::Denial;
 use crate::ids::{TenantId, TsigKeyId, ZoneId};
 use crate::resolve::is_globally_reachable;
 use crate::storage::zones::ZoneRow;
-use crate::storage::{tsig_keys, within};
+use crate::storage::{signing, tsig_keys, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::audit;
@@ -94,6 +95,11 @@ pub async fn update(
     }
     if row.is_kept_here() {
         return Err(Error::conflict("domain_pending", "Transfers can be set once the domain is validated"));
+    }
+    let signing = if row.dnssec_enabled { within(signing::find(&services.db, row.id)).await? } else { None };
+    if part(settings).is_some() && signing.is_some_and(|signing| signing.state.denial == Denial::Narrow) {
+        let message = "A domain that is signed with narrow denial cannot be transferred; sign it with nsec3 or nsec";
+        return Err(Error::conflict("denial_is_narrow", message));
     }
     let actor = ActorRecord::from(&context.caller.actor);
     let values = (json!({ "settings": row.settings }), json!({ "settings": settings }));

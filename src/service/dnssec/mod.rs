@@ -21,7 +21,7 @@ use crate::storage::audit::AuditEntry;
 use crate::storage::signing::{self, SignedFilter, SignedStart, SignedZone, SigningRow};
 use crate::storage::within;
 use crate::storage::zones::ZoneRow;
-use crate::tenancy::ZoneStatus;
+use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::audit;
 use super::context::{ActorRecord, RequestInfo};
@@ -81,6 +81,13 @@ pub async fn enable(
     })?;
     let denial = denial.map_or(Some(Denial::Narrow), Denial::parse);
     let denial = denial.ok_or_else(|| Error::invalid("denial", "must be narrow, nsec3 or nsec"))?;
+    if row.zone_type == ZoneType::Secondary {
+        return Err(Error::conflict("domain_secondary", "A secondary domain is signed where its records come from"));
+    }
+    // what is made up while answering cannot be transferred
+    if denial == Denial::Narrow && row.settings.get("transfers").is_some_and(|transfers| !transfers.is_null()) {
+        return Err(Error::invalid("denial", "must be nsec3 or nsec where others transfer the domain"));
+    }
     services.dnssec.check_denial(&services.pdns, denial).await?;
     let now = services.clock.now();
     let asked = Asked::new(context, &row, "dnssec.enable", now);
