@@ -88,6 +88,11 @@ const ROUTES: &[(&str, &str, Who)] = &[
     ("GET", "/api/v1/domains/{id}/access-grants/{grant_id}", Who::Holds("access_grants:read")),
     ("PATCH", "/api/v1/domains/{id}/access-grants/{grant_id}", Who::Holds("access_grants:update")),
     ("DELETE", "/api/v1/domains/{id}/access-grants/{grant_id}", Who::Holds("access_grants:delete")),
+    ("POST", "/api/v1/domains/{id}/transfer", Who::Holds("domains:update")),
+    ("GET", "/api/v1/tsig-keys/", Who::Holds("domains:read")),
+    ("POST", "/api/v1/tsig-keys/", Who::Holds("domains:create")),
+    ("GET", "/api/v1/tsig-keys/{tsig}", Who::Holds("domains:read")),
+    ("DELETE", "/api/v1/tsig-keys/{tsig}", Who::Holds("domains:delete")),
     ("GET", "/api/v1/roles/", Who::Holds("roles:read")),
     ("POST", "/api/v1/roles/", Who::Holds("roles:create")),
     ("GET", "/api/v1/roles/{role_id}", Who::Holds("roles:read")),
@@ -108,6 +113,7 @@ const ROUTES: &[(&str, &str, Who)] = &[
     ("GET", "/api/v1/admin/audit-logs/{log_id}", Who::Holds("audit:read")),
     ("GET", "/api/v1/jobs/{job_id}", Who::Holds("domains:read")),
     ("GET", "/api/v1/admin/jobs", Who::Platform),
+    ("GET", "/api/v1/admin/dnssec", Who::Platform),
     ("GET", "/api/v1/admin/jobs/{job_id}", Who::Platform),
 ];
 
