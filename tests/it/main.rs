@@ -25,6 +25,7 @@ mod keys;
 mod layers;
 mod life;
 mod login;
+mod me;
 mod openapi;
 mod operations;
 mod people;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         ("layers", layers::tests()),
         ("login", login::tests()),
         ("life", life::tests()),
+        ("me", me::tests()),
         ("openapi", openapi::tests()),
         ("operations", operations::tests()),
         ("people", people::tests()),
