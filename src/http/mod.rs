@@ -16,6 +16,7 @@ mod history;
 mod idempotency;
 mod jobs;
 mod login;
+mod me;
 mod metrics;
 mod openapi;
 mod paging;

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use crate::service::Services;
 
 use super::{
-    access_grants, api_keys, audit_logs, auth, bulk, dnssec, domains, groups, health, history, jobs, login,
+    access_grants, api_keys, audit_logs, auth, bulk, dnssec, domains, groups, health, history, jobs, login, me,
     record_search, records, reverse_zones, roles, rrsets, tenants, tsig_keys, users, validation, webhooks, zone_files,
 };
 
@@ -61,6 +61,8 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(dnssec::list))
         .routes(routes!(auth::auth_me))
         .routes(routes!(auth::me))
+        .routes(routes!(me::context))
+        .routes(routes!(me::check_permission))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::get, api_keys::update, api_keys::delete))
         .routes(routes!(api_keys::regenerate))

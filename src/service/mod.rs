@@ -16,6 +16,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod jobs;
 pub mod login;
+pub mod me;
 mod mirror;
 mod page;
 pub mod people;

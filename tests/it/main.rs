@@ -26,6 +26,7 @@ mod keys;
 mod layers;
 mod life;
 mod login;
+mod me;
 mod openapi;
 mod operations;
 mod people;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         ("layers", layers::tests()),
         ("login", login::tests()),
         ("life", life::tests()),
+        ("me", me::tests()),
         ("openapi", openapi::tests()),
         ("operations", operations::tests()),
         ("people", people::tests()),

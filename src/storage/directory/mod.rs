@@ -108,16 +108,6 @@ pub struct GroupRow {
     pub updated_at: OffsetDateTime,
 }
 
-/// The tenant of this id, whatever its standing. Not a tenant's data: which tenants a caller may act in is decided
-/// with what this tells.
-pub async fn tenant(db: &Db, reference: &Reference<TenantId>) -> Result<Option<TenantRow>> {
-    let row = match reference {
-        Reference::Ours(id) => sqlx::query(TENANT_BY_ID).bind(id.0).fetch_optional(db.pool()).await?,
-        Reference::ScaiKey(id) => sqlx::query(TENANT_BY_SCAIKEY_ID).bind(id).fetch_optional(db.pool()).await?,
-    };
-    Ok(row.map(|row| tenant_row(&row)).transpose()?)
-}
-
 macro_rules! tenant_query {
     ($condition:literal) => {
         concat!(
@@ -128,6 +118,48 @@ macro_rules! tenant_query {
             $condition
         )
     };
+}
+
+/// The tenant of this id, whatever its standing. Not a tenant's data: which tenants a caller may act in is decided
+/// with what this tells.
+pub async fn tenant(db: &Db, reference: &Reference<TenantId>) -> Result<Option<TenantRow>> {
+    let row = match reference {
+        Reference::Ours(id) => sqlx::query(TENANT_BY_ID).bind(id.0).fetch_optional(db.pool()).await?,
+        Reference::ScaiKey(id) => sqlx::query(TENANT_BY_SCAIKEY_ID).bind(id).fetch_optional(db.pool()).await?,
+    };
+    Ok(row.map(|row| tenant_row(&row)).transpose()?)
+}
+
+/// The partner of this id, whatever its standing.
+pub async fn partner(db: &Db, id: PartnerId) -> Result<Option<PartnerRow>> {
+    const QUERY: &str = "SELECT id, scaikey_id, name, slug, status, stated_at, created_at, updated_at FROM partners \
+                         WHERE id = ?";
+    let row = sqlx::query(QUERY).bind(id.0).fetch_optional(db.pool()).await?;
+    let read = |row: MySqlRow| -> sqlx::Result<PartnerRow> {
+        Ok(PartnerRow {
+            id: PartnerId(row.try_get("id")?),
+            scaikey_id: row.try_get("scaikey_id")?,
+            name: row.try_get("name")?,
+            slug: row.try_get("slug")?,
+            status: standing(&row, "status")?,
+            stated_at: row.try_get("stated_at")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    };
+    Ok(row.map(read).transpose()?)
+}
+
+/// The active tenants of a partner, or all, by name: for callers who may act in each of them.
+pub async fn active_tenants(db: &Db, partner: Option<PartnerId>, limit: u32) -> Result<Vec<TenantRow>> {
+    const ALL: &str = tenant_query!("t.status = 'active' ORDER BY t.name, t.id LIMIT ?");
+    const OF_PARTNER: &str = tenant_query!("t.status = 'active' AND t.partner_id = ? ORDER BY t.name, t.id LIMIT ?");
+    let query = match partner {
+        None => sqlx::query(ALL).bind(limit),
+        Some(partner) => sqlx::query(OF_PARTNER).bind(partner.0).bind(limit),
+    };
+    let rows = query.fetch_all(db.pool()).await?;
+    Ok(rows.iter().map(tenant_row).collect::<sqlx::Result<_>>()?)
 }
 
 const TENANT_BY_ID: &str = tenant_query!("t.id = ?");
