@@ -130,7 +130,8 @@ async fn a_token_is_validated_as_a_call_would_be() {
     assert_eq!(good["valid"], true);
     assert_eq!(good["sub"], directory::NORTHWIND_ADMIN);
     assert_eq!(good["email"], ALICE);
-    assert_eq!(good["roles"], json!(["tenant_admin"]));
+    // others of this run may assign her more
+    assert!(good["roles"].as_array().is_some_and(|roles| roles.contains(&json!("tenant_admin"))), "{good}");
     assert_eq!(good["scopes"], json!(["openid", "profile", "email"]));
     assert!(good["expires_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{good}");
     let me = world.admin_user().get("/me/").await.ok();
