@@ -38,6 +38,7 @@ pub async fn run_api(config: Config) -> Result<(), AppError> {
     }
     following.abort();
     services.identity.flush().await;
+    services.denials.flush().await;
     services.db.close().await;
     tracing::info!("api stopped");
     Ok(())

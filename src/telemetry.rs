@@ -1,20 +1,73 @@
-//! Logs: to stdout for servers, text or JSON, one request id through all lines. No secret is ever logged.
+//! Logs to stdout for servers, text or JSON, one request id through all lines; metrics for Prometheus at an address of
+//! their own. No secret is ever logged.
 
+use std::fmt::Debug;
 use std::io::IsTerminal;
+use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::config::LogConfig;
+use crate::config::{LogConfig, MetricsConfig};
 
-/// Starts logging for a server process.
-pub fn start(config: &LogConfig) {
-    let filter = EnvFilter::try_new(format!("{},sqlx=warn,hyper=warn,h2=warn,reqwest=warn", config.level))
+/// The target under which sqlx tells of each statement.
+const STATEMENTS: &str = "sqlx::query";
+
+/// Bounds of the times that are told apart, in seconds: from an answer out of memory to a time-out.
+const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Starts logging for a server process, and counting where that is wanted.
+pub fn start(log: &LogConfig, metrics: &MetricsConfig) -> Result<(), BuildError> {
+    let filter = EnvFilter::try_new(format!("{},sqlx=warn,hyper=warn,h2=warn,reqwest=warn", log.level))
         .unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
-    // a second start in one process (tests) keeps the first
-    let _ = if config.json {
-        builder.json().flatten_event(true).try_init()
+    let lines = fmt::layer().with_target(false);
+    let lines = if log.json {
+        lines.json().flatten_event(true).with_filter(filter).boxed()
     } else {
-        builder.with_ansi(std::io::stdout().is_terminal()).try_init()
+        lines.with_ansi(std::io::stdout().is_terminal()).with_filter(filter).boxed()
     };
+    let statements =
+        metrics.enabled.then(|| Statements.with_filter(Targets::new().with_target(STATEMENTS, Level::DEBUG)));
+    // a second start in one process (tests) keeps the first
+    let _ = tracing_subscriber::registry().with(lines).with(statements).try_init();
+    if metrics.enabled { serve(metrics) } else { Ok(()) }
+}
+
+/// Listens where Prometheus asks, in a task of its own.
+fn serve(config: &MetricsConfig) -> Result<(), BuildError> {
+    PrometheusBuilder::new().with_http_listener(config.bind_address).set_buckets(&BUCKETS)?.install()?;
+    tracing::info!(address = %config.bind_address, "metrics are served");
+    Ok(())
+}
+
+/// Counts and times the statements that sqlx tells of.
+struct Statements;
+
+impl<S: Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut elapsed = Elapsed::default();
+        event.record(&mut elapsed);
+        if let Some(seconds) = elapsed.0 {
+            metrics::counter!("scaidns_db_queries_total").increment(1);
+            metrics::histogram!("scaidns_db_query_duration_seconds").record(Duration::from_secs_f64(seconds));
+        }
+    }
+}
+
+#[derive(Default)]
+struct Elapsed(Option<f64>);
+
+impl Visit for Elapsed {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if field.name() == "elapsed_secs" && value >= 0.0 {
+            self.0 = Some(value);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }

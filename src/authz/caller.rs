@@ -80,6 +80,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The program itself, of which the audit log has this name: it holds nothing, and asks no decision.
+    pub fn system(name: &'static str, tenant: TenantId) -> Self {
+        let actor = Actor::System { name };
+        Self { actor, tenant, assignments: Vec::new(), scopes: None, decisions: Decisions::default() }
+    }
+
     /// What the caller holds in the tenant it acts in, as a whole (not counting single zones).
     pub fn tenant_permissions(&self) -> PermissionSet {
         self.narrowed(|scope| match scope {

@@ -1,10 +1,15 @@
 //! `scaidns dev`: the development stack, from one command.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
+use crate::clock::Clock;
+use crate::dev::scaikey::{ScaiKey, Settings};
 use crate::dev::supervisor::{self, Options, background};
+use crate::shutdown;
 
 /// The first port of a stack that nobody gave another.
 const PORT_BASE: u16 = 8000;
@@ -37,6 +42,24 @@ enum DevCommand {
     Stop(DataFolder),
     /// End the stack and remove all its data
     Reset(DataFolder),
+    /// Run the small ScaiKey alone, beside a ScaiDNS in containers
+    Scaikey(ScaikeyArgs),
+}
+
+#[derive(Debug, Args)]
+struct ScaikeyArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8025")]
+    listen: SocketAddr,
+    /// What its clients call it: SCAIKEY_URL of ScaiDNS
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// Where it keeps its signing key
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// A file with the secret of the client scaidns-dev
+    #[arg(long, value_name = "FILE")]
+    client_secret_file: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +84,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
             background::reset(&data).await?;
             eprintln!("{} is empty; the next start begins anew", data.display());
         }
+        Some(DevCommand::Scaikey(args)) => run_scaikey(args).await?,
         None => {
             let executable = std::env::current_exe()?;
             let options = Options { data: folder.data, port_base, api_replicas, executable };
@@ -73,5 +97,20 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Until a signal asks to stop.
+async fn run_scaikey(args: ScaikeyArgs) -> anyhow::Result<()> {
+    let ScaikeyArgs { listen, url, data, client_secret_file } = args;
+    let client_secret = std::fs::read_to_string(&client_secret_file)
+        .with_context(|| client_secret_file.display().to_string())?
+        .trim()
+        .to_owned();
+    let settings = Settings { folder: data, address: listen, url: Some(url), client_secret, clock: Clock::system() };
+    let scaikey = ScaiKey::start(settings).await?;
+    eprintln!("the small ScaiKey is at {}", scaikey.url());
+    shutdown::requested().await;
+    scaikey.stop().await;
     Ok(())
 }

@@ -4,12 +4,14 @@
 mod dev;
 mod doctor;
 mod exit;
+mod health;
 mod keys;
 mod sync;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::clock::Clock;
@@ -42,6 +44,8 @@ enum Command {
     Migrate,
     /// Check every dependency and say what to do
     Doctor,
+    /// Ask the api of this machine whether it lives, for health checks of containers
+    Health(health::HealthArgs),
     /// Pull partners, tenants, users, groups and memberships from ScaiKey
     Sync(sync::SyncArgs),
     /// Make API keys from the operator's side
@@ -58,6 +62,7 @@ pub async fn run() -> ExitCode {
         Command::Worker => Box::pin(worker()).await,
         Command::Migrate => Box::pin(migrate()).await,
         Command::Doctor => Box::pin(doctor::run()).await,
+        Command::Health(args) => Box::pin(health::run(args)).await,
         Command::Sync(args) => Box::pin(sync::run(args)).await,
         Command::Keys(args) => Box::pin(keys::run(args)).await,
         #[cfg(feature = "dev")]
@@ -74,13 +79,13 @@ pub async fn run() -> ExitCode {
 
 async fn api() -> anyhow::Result<()> {
     let config = configuration()?;
-    telemetry::start(&config.log);
+    telemetry::start(&config.log, &config.metrics).context("METRICS_BIND_ADDRESS")?;
     Ok(app::run_api(config).await?)
 }
 
 async fn worker() -> anyhow::Result<()> {
     let config = configuration()?;
-    telemetry::start(&config.log);
+    telemetry::start(&config.log, &config.metrics).context("METRICS_BIND_ADDRESS")?;
     Ok(app::run_worker(config).await?)
 }
 

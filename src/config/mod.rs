@@ -47,6 +47,9 @@ pub struct Config {
     pub rate_limits: RateLimitConfig,
     /// `DOMAIN_PURGE_AFTER`, default `30d`: how long a deleted domain can be restored. In production at least a day.
     pub purge_after: Duration,
+    pub metrics: MetricsConfig,
+    /// `AUDIT_RETENTION_DAYS`: how long entries of the audit log are kept; for ever where it is not set.
+    pub audit_retention_days: Option<u32>,
     /// `WORKER_MAX_JOBS`, default 10; `ARQ_MAX_JOBS` is taken too.
     pub worker_max_jobs: u32,
 }
@@ -155,6 +158,14 @@ pub struct LogConfig {
     pub json: bool,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub struct MetricsConfig {
+    /// `METRICS_ENABLED`, default false.
+    pub enabled: bool,
+    /// `METRICS_BIND_ADDRESS`, default `127.0.0.1:9090`.
+    pub bind_address: SocketAddr,
+}
+
 /// Requests a minute, with as many at once.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimitConfig {
@@ -232,6 +243,11 @@ impl Config {
                 level: r.text("LOG_LEVEL", "info").to_ascii_lowercase(),
                 json: r.choice("LOG_FORMAT", &[("text", false), ("json", true)], false),
             },
+            metrics: MetricsConfig {
+                enabled: r.boolean("METRICS_ENABLED", false),
+                bind_address: r.parsed("METRICS_BIND_ADDRESS", "127.0.0.1:9090"),
+            },
+            audit_retention_days: Some(r.bounded("AUDIT_RETENTION_DAYS", 0, 0, 36_500)).filter(|days| *days > 0),
             rate_limits: RateLimitConfig {
                 per_minute: r.bounded("RATE_LIMIT_PER_MINUTE", 6_000, 1, RATE_MAX),
                 tenant_per_minute: r.bounded("RATE_LIMIT_TENANT_PER_MINUTE", 60_000, 1, RATE_MAX),

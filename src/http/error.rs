@@ -84,6 +84,10 @@ pub struct SchemaDetail {
     pub kind: String,
 }
 
+/// An answer's code, for those who count refusals.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorCode(pub &'static str);
+
 /// A failure on its way out of a handler; boxed, since successes are what is passed around.
 #[derive(Debug)]
 pub struct ApiError(Box<Failure>);
@@ -256,6 +260,7 @@ impl IntoResponse for ApiError {
         let Failure { status, code, detail, retry_after } = *self.0;
         let body = ErrorBody { detail, code: code.to_owned(), request_id: request_id::current() };
         let mut response = (status, Json(body)).into_response();
+        response.extensions_mut().insert(ErrorCode(code));
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -149,7 +149,7 @@ impl FromRequestParts<Arc<Services>> for Authenticated {
                 services.identity.caller_by_token(token, tenant).await?
             }
         };
-        rate_limit::count(services, &known).await?;
+        rate_limit::count(services, &known, &request).await?;
         Ok(Self(Context { caller: known.caller, request }))
     }
 }

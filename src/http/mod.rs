@@ -16,6 +16,7 @@ mod history;
 mod idempotency;
 mod jobs;
 mod login;
+mod metrics;
 mod openapi;
 mod paging;
 mod paths;
@@ -62,6 +63,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(from_fn(request_id::middleware))
+                .layer(from_fn(metrics::middleware))
                 .layer(CatchPanicLayer::custom(error::panic_response))
                 .layer(cors(&services.config.cors_origins))
                 .layer(from_fn_with_state(services.clone(), rate_limit::middleware))

@@ -1,19 +1,21 @@
 //! Rate limits on the wire: who is known is counted by key or user, everybody else by address. Answers to the known say
-//! how they stand; one request too many is 429.
+//! how they stand; one request too many is 429. What a known caller may not do is counted for the audit log.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::service::Services;
+use crate::ids::TenantId;
+use crate::service::denials::Denial;
 use crate::service::identity::Known;
 use crate::service::rate_limits::Standing;
+use crate::service::{ActorRecord, RequestInfo, Services};
 
-use super::error::ApiError;
+use super::error::{ApiError, ErrorCode};
 use super::extract::client_address;
 use super::openapi::OPEN_PATHS;
 
@@ -29,15 +31,24 @@ const HEALTH: &str = "/health/";
 const WEBHOOKS: &str = "/api/v1/webhooks/";
 
 tokio::task_local! {
-    /// How the caller of this request stands, once it is known.
-    static STANDING: Cell<Option<Standing>>;
+    /// Who the caller of this request is and how it stands, once it is known.
+    static SEEN: RefCell<Option<Seen>>;
+}
+
+struct Seen {
+    standing: Standing,
+    actor: ActorRecord,
+    tenant: TenantId,
+    request: RequestInfo,
 }
 
 /// Counts a request of somebody known, for the headers of its answer too.
-pub async fn count(services: &Services, known: &Known) -> Result<(), ApiError> {
+pub async fn count(services: &Services, known: &Known, request: &RequestInfo) -> Result<(), ApiError> {
     let Some(standing) = services.rate_limits.count(known).await else { return Ok(()) };
-    // outside of the middleware, in tests of a handler alone, nobody wants the headers
-    let _ = STANDING.try_with(|cell| cell.set(Some(standing)));
+    let (actor, tenant) = (ActorRecord::from(&known.caller.actor), known.caller.tenant);
+    let seen = Seen { standing, actor, tenant, request: request.clone() };
+    // outside of the middleware, in tests of a handler alone, nobody wants to know
+    let _ = SEEN.try_with(|cell| cell.replace(Some(seen)));
     match standing.refused {
         Some(seconds) => Err(ApiError::rate_limited(seconds)),
         None => Ok(()),
@@ -51,6 +62,7 @@ pub async fn middleware(State(services): State<Arc<Services>>, request: Request,
     if path.starts_with(HEALTH) {
         return next.run(request).await;
     }
+    let route = request.extensions().get::<MatchedPath>().map(|path| format!("{} {}", request.method(), path.as_str()));
     let address = client_address(request.headers(), request.extensions(), &services.config);
     let signs = path.starts_with(WEBHOOKS);
     let refused = async || match address {
@@ -63,18 +75,30 @@ pub async fn middleware(State(services): State<Arc<Services>>, request: Request,
             None => next.run(request).await,
         };
     }
-    let answered = async { (next.run(request).await, STANDING.with(Cell::get)) };
-    let (mut response, standing) = STANDING.scope(Cell::new(None), answered).await;
-    match standing {
-        Some(standing) => tell(response.headers_mut(), &standing),
+    let answered = async { (next.run(request).await, SEEN.with(RefCell::take)) };
+    let (mut response, seen) = SEEN.scope(RefCell::new(None), answered).await;
+    match seen {
+        Some(Seen { standing, actor, tenant, request }) => {
+            tell(response.headers_mut(), &standing);
+            if let Some(route) = route.filter(|_| is_denied(&response)) {
+                services.denials.count(&Denial { actor, tenant, request, route }, services.clock.now());
+            }
+        }
         None if signs && response.status() != StatusCode::UNAUTHORIZED => {}
         None => {
+            ::metrics::counter!("scaidns_unknown_callers_total").increment(1);
             if let Some(seconds) = refused().await {
                 return ApiError::rate_limited(seconds).into_response();
             }
         }
     }
     response
+}
+
+/// Refused for lack of a right, not for having used up what one may have.
+fn is_denied(response: &Response) -> bool {
+    let code = response.extensions().get::<ErrorCode>().map_or("", |ErrorCode(code)| code);
+    response.status() == StatusCode::FORBIDDEN && code != "quota_exceeded"
 }
 
 fn has_credentials(headers: &HeaderMap) -> bool {

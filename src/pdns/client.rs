@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -242,7 +242,16 @@ impl Pdns {
         }
     }
 
-    pub(super) async fn send(&self, mut request: RequestBuilder, timeout: Duration) -> Result<Response, PdnsError> {
+    pub(super) async fn send(&self, request: RequestBuilder, timeout: Duration) -> Result<Response, PdnsError> {
+        let began = Instant::now();
+        let answer = self.try_send(request, timeout).await;
+        let status = answer.as_ref().map_or_else(|_| "none".to_owned(), |answer| answer.status().as_u16().to_string());
+        metrics::counter!("scaidns_pdns_requests_total", "status" => status).increment(1);
+        metrics::histogram!("scaidns_pdns_request_duration_seconds").record(began.elapsed());
+        answer
+    }
+
+    async fn try_send(&self, mut request: RequestBuilder, timeout: Duration) -> Result<Response, PdnsError> {
         let Ok(_permit) = tokio::time::timeout(PERMIT_TIMEOUT, self.in_flight.acquire()).await else {
             return Err(PdnsError::NotSent("too many calls to PowerDNS are under way".into()));
         };

@@ -9,6 +9,7 @@ use crate::resolve::{Resolve, ResolveSettings};
 use crate::scaikey::{ScaiKey, ScaiKeyError};
 use crate::storage::{Db, StorageError};
 
+use super::denials::Denials;
 use super::dnssec::DnssecSettings;
 use super::identity::Identity;
 use super::rate_limits::RateLimits;
@@ -26,6 +27,7 @@ pub struct Services {
     pub scaikey: ScaiKey,
     pub identity: Identity,
     pub rate_limits: RateLimits,
+    pub denials: Denials,
     pub writer: ZoneWriter,
     pub zone_names: ZoneNames,
     pub readiness: Readiness,
@@ -57,6 +59,7 @@ impl Services {
         });
         let scaikey = ScaiKey::new(&config.scaikey, clock.clone())?;
         let identity = Identity::new(&config, clock.clone(), db.clone(), scaikey.clone());
+        let denials = Denials::new(db.clone());
         let rate_limits = RateLimits::new(&config, clock.clone())?;
         let writer = ZoneWriter::new(
             db.clone(),
@@ -77,6 +80,7 @@ impl Services {
             scaikey,
             identity,
             rate_limits,
+            denials,
             writer,
             zone_names,
             readiness,

@@ -92,6 +92,7 @@ pub async fn hourly(services: &Services) -> Result<u64> {
     for warning in &report.warnings {
         tracing::warn!(warning, "not all of ScaiKey was taken in");
     }
+    metrics::gauge!("scaidns_mirror_drift").set(report.drift() as f64);
     Ok(report.drift())
 }
 

@@ -4,7 +4,7 @@
 use rand::RngCore;
 use serde_json::{Value, json};
 
-use crate::authz::{self, Permission, Target, ZoneAccess};
+use crate::authz::{self, Caller, Permission, Target, Visibility, ZoneAccess};
 use crate::ids::{ValidationId, ZoneId};
 use crate::resolve::{CHALLENGE_LABEL, DelegationOutcome, ProofOutcome};
 use crate::storage::validations::{self, ValidationRow};
@@ -15,7 +15,7 @@ use crate::tenancy::ZoneStatus;
 use super::audit;
 use super::context::ActorRecord;
 use super::zones::{go_live, load, may_skip_proof, zone_resource};
-use super::{Context, Error, Result, Services};
+use super::{Context, Error, RequestInfo, Result, Services};
 
 /// A TXT record where the domain is served today.
 pub const TXT_RECORD: &str = "txt_record";
@@ -143,6 +143,17 @@ pub async fn cancel(services: &Services, context: &Context, zone: ZoneId) -> Res
 /// `force_transfer`: the platform's admin has decided that this claim, once proven, takes the name from the tenant
 /// whose zone of it is live.
 pub async fn check(services: &Services, context: &Context, zone: ZoneId, force_transfer: bool) -> Result<CheckResult> {
+    let checked = try_check(services, context, zone, force_transfer).await;
+    let result = match &checked {
+        Ok(CheckResult { is_valid: true, .. }) => "valid",
+        Ok(_) => "invalid",
+        Err(_) => "error",
+    };
+    metrics::counter!("scaidns_validation_checks_total", "result" => result).increment(1);
+    checked
+}
+
+async fn try_check(services: &Services, context: &Context, zone: ZoneId, force_transfer: bool) -> Result<CheckResult> {
     if force_transfer {
         authz::decide(&context.caller, Permission::PlatformManage, Target::Platform)?;
     }
@@ -216,6 +227,20 @@ async fn begin(services: &Services, context: &Context, row: &ZoneRow, open: &Val
     }
     tx.commit().await.map_err(crate::storage::StorageError::from)?;
     Ok(())
+}
+
+/// Ends challenges whose time is over; how many were.
+pub async fn expire(services: &Services) -> Result<u64> {
+    const CHALLENGES_PER_RUN: u32 = 200; // two statements and a commit each; the next run goes on
+    let overdue = within(validations::overdue(&services.db, services.clock.now(), CHALLENGES_PER_RUN)).await?;
+    let mut ended = 0;
+    for open in overdue {
+        let Some(row) = within(zones::find(&services.db, &Visibility::system(), open.zone)).await? else { continue };
+        let context = Context { caller: Caller::system("expiry", row.tenant), request: RequestInfo::none() };
+        end(services, &context, &row, &open, (&open.status, "expired")).await?;
+        ended += 1;
+    }
+    Ok(ended)
 }
 
 /// A look that brought nothing. A challenge that was superseded or proven meanwhile stays as it is.

@@ -43,6 +43,7 @@ pub async fn receive(services: &Services, request: &RequestInfo, delivery: Deliv
     let now = services.clock.now();
     let is_good = |header| check_signature(header, body, &services.config.secrets.webhook_secrets, now);
     if !signature.is_some_and(is_good) {
+        counted("unknown", "refused");
         return Err(Error::Unauthenticated("The signature is missing, too old or wrong".into()));
     }
     let event = Event::parse(body, event_id, event_type, now)
@@ -51,18 +52,33 @@ pub async fn receive(services: &Services, request: &RequestInfo, delivery: Deliv
     let insert = inbox::insert(&services.db, &event.id, &event.event_type, &text, LEASE_SECONDS);
     let message = if within_write(insert).await? {
         match process(services, request, &event).await {
-            Ok(true) => format!("Event {} processed successfully", event.event_type),
-            Ok(false) => format!("Event {} ignored", event.event_type),
+            Ok(true) => {
+                counted(&event.event_type, "processed");
+                format!("Event {} processed successfully", event.event_type)
+            }
+            Ok(false) => {
+                // of a kind that is not known: whatever it is called is no label
+                counted("unknown", "ignored");
+                format!("Event {} ignored", event.event_type)
+            }
             Err(error) => {
+                counted(&event.event_type, "failed");
                 note_failure(services, &event.id, 0, &error).await?;
                 let message = format!("Event {} is kept and tried again: {}", event.event_type, shown(&error));
                 return Ok(Receipt { success: false, message, event_id: event.id });
             }
         }
     } else {
+        counted("known", "repeated");
         format!("Event {} was received before", event.event_type)
     };
     Ok(Receipt { success: true, message, event_id: event.id })
+}
+
+/// For the metrics.
+fn counted(event_type: &str, status: &'static str) {
+    let labels = [("event_type", event_type.to_owned()), ("status", status.to_owned())];
+    metrics::counter!("scaidns_webhook_events_total", &labels).increment(1);
 }
 
 /// Tries what waits. Answers how many it has dealt with.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::authz::{Actor, Caller, Permission, Visibility, ZoneAccess};
+use crate::authz::{Caller, Permission, Visibility, ZoneAccess};
 use crate::ids::{TenantId, ZoneId};
 use crate::storage::within;
 use crate::storage::zones::{self as zones_stored, ZoneRow};
@@ -13,7 +13,7 @@ use super::audit;
 use super::context::{ActorRecord, RequestInfo};
 use super::zone_writer::{Departure, Move, claimed};
 use super::zones::{ZoneDetail, detail, load, load_with_deleted, zone_resource};
-use super::{Context, Error, Result, Services};
+use super::{Context, Error, Result, Services, quotas};
 
 /// Deletes a zone so that it can be restored, until it is purged. A live one is served no more.
 pub async fn delete(services: &Services, context: &Context, id: ZoneId) -> Result<()> {
@@ -29,6 +29,7 @@ pub async fn restore(services: &Services, context: &Context, id: ZoneId) -> Resu
     if row.status != ZoneStatus::Deleted {
         return Err(Error::conflict("domain_not_deleted", "The domain is not deleted"));
     }
+    quotas::check_room_for_zone(services, row.tenant).await?;
     let was = row.status_before.unwrap_or(ZoneStatus::Inactive);
     let request = departure(services, context, &row, access, "domain.restore", status_values(row.status, was));
     services.writer.set_status(request, Move::Restore).await?;
@@ -91,16 +92,27 @@ pub async fn purge(services: &Services) -> Result<u64> {
     Ok(purged)
 }
 
+/// Removes claims that were never proven, the oldest first; how many it were.
+pub async fn remove_unproven(services: &Services) -> Result<u64> {
+    const CLAIMS_PER_RUN: u32 = 100; // some statements and a commit each; the next run goes on
+    const KEPT: time::Duration = time::Duration::days(30); // contract
+    let before = services.clock.now() - KEPT;
+    let mut removed = 0;
+    for row in within(zones_stored::claimed_before(&services.db, before, CLAIMS_PER_RUN)).await? {
+        let context = nobody("expiry", row.tenant);
+        let access = ZoneAccess::system(row.reference(), Permission::DomainsDelete);
+        let values = (last_state(&row), Value::Null);
+        match services.writer.delete(departure(services, &context, &row, access, "domain.purge", values)).await {
+            Ok(()) => removed += 1,
+            Err(error) => tracing::warn!(zone = %row.name, %error, "an unproven claim could not be removed yet"),
+        }
+    }
+    Ok(removed)
+}
+
 /// What no request of the tenant's asked for.
 fn nobody(name: &'static str, tenant: TenantId) -> Context {
-    let caller = Caller {
-        actor: Actor::System { name },
-        tenant,
-        assignments: Vec::new(),
-        scopes: None,
-        decisions: Default::default(),
-    };
-    Context { caller, request: RequestInfo::none() }
+    Context { caller: Caller::system(name, tenant), request: RequestInfo::none() }
 }
 
 fn last_state(row: &ZoneRow) -> Value {

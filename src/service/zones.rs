@@ -20,7 +20,7 @@ use super::validation::{TXT_RECORD, new_challenge};
 use super::zone_life::{departure, make_room, status_values};
 use super::zone_names::NamedZone;
 use super::zone_writer::{GoLive, Move};
-use super::{Context, Error, PageRequest, Result, Services};
+use super::{Context, Error, PageRequest, Result, Services, quotas};
 
 /// Longer descriptions are refused.
 const DESCRIPTION_MAX: usize = 1_000;
@@ -321,6 +321,7 @@ async fn insert(
         zone.now,
     )];
     let mut tx = services.db.begin().await?;
+    let settings = zones::lock_tenant(&mut tx, access.tenant()).await?;
     zones::insert(&mut tx, access, zone).await.map_err(|error| {
         if error.is_duplicate_of("zones_tenant_name") {
             Error::conflict("domain_exists", "Domain already exists")
@@ -331,6 +332,7 @@ async fn insert(
     if let Some(source) = source {
         secondary_zones::insert(&mut tx, zone.id, source).await?;
     }
+    quotas::check_zones(&mut tx, access.tenant(), &settings).await?;
     if let Some(challenge) = challenge {
         validations::supersede(&mut tx, challenge).await?;
         let started = json!({ "validation_id": challenge.id, "validation_type": challenge.validation_type });

@@ -7,6 +7,8 @@ pub mod access_grants;
 pub mod api_keys;
 pub mod audit;
 pub mod audit_log;
+pub mod cleaning;
+pub mod denials;
 pub mod directory;
 pub mod emptied;
 mod error;

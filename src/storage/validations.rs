@@ -116,3 +116,11 @@ pub async fn is_open(tx: &mut Transaction<'_, MySql>, id: ValidationId) -> Resul
         .await?;
     Ok(status.is_some_and(|status| matches!(status.as_str(), "pending" | "verifying" | "failed")))
 }
+
+/// Challenges whose time is over and of which nothing says so yet, the oldest first.
+pub async fn overdue(db: &Db, now: OffsetDateTime, limit: u32) -> Result<Vec<ValidationRow>> {
+    let sql = "SELECT v.id, v.zone_id, v.validation_type, v.status, v.challenge_value, v.expires_at, v.created_at \
+               FROM validations v JOIN zones z ON z.id = v.zone_id \
+               WHERE v.status IN ('pending', 'verifying', 'failed') AND v.expires_at < ? ORDER BY v.expires_at LIMIT ?";
+    Ok(sqlx::query_as(sql).bind(super::datetime(now)).bind(limit).fetch_all(db.pool()).await?)
+}

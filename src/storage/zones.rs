@@ -167,6 +167,26 @@ pub async fn lock(tx: &mut Transaction<'_, MySql>, zone: ZoneId) -> Result<Optio
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(zone.0).fetch_optional(&mut **tx).await?)
 }
 
+/// Locks a tenant against parallel creation; its settings.
+pub async fn lock_tenant(tx: &mut Transaction<'_, MySql>, tenant: TenantId) -> Result<String> {
+    let query = sqlx::query_scalar("SELECT settings FROM tenants WHERE id = ? FOR UPDATE");
+    Ok(query.bind(tenant.0).fetch_one(&mut **tx).await?)
+}
+
+/// A tenant's settings as they are.
+pub async fn tenant_settings(db: &Db, tenant: TenantId) -> Result<String> {
+    let query = sqlx::query_scalar("SELECT settings FROM tenants WHERE id = ?").bind(tenant.0);
+    Ok(query.fetch_optional(db.pool()).await?.unwrap_or_default())
+}
+
+/// The zones that a tenant has, pending claims among them; what is deleted does not count.
+pub async fn count(tx: &mut Transaction<'_, MySql>, tenant: TenantId) -> Result<u64> {
+    let sql = "SELECT CAST(COALESCE(SUM(zones), 0) AS SIGNED) FROM zone_counters WHERE tenant_id = ? AND status <> ?";
+    let query = sqlx::query_scalar(sql).bind(tenant.0).bind(ZoneStatus::Deleted.as_str());
+    let count: i64 = query.fetch_one(&mut **tx).await?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
 /// Makes a pending claim. `zones_tenant_name` violated: the tenant has it already.
 pub async fn insert(tx: &mut Transaction<'_, MySql>, access: &TenantAccess, zone: &NewZone) -> Result<()> {
     let NewZone { id, name, zone_type, default_ttl, description, cidr, now } = zone;
@@ -323,6 +343,16 @@ pub async fn set_denial(tx: &mut Transaction<'_, MySql>, row: &ZoneRow, denial: 
         add_to_counter(tx, row.tenant, row.status, row.zone_type, signed, by).await?;
     }
     Ok(())
+}
+
+/// Claims made before this time and not proven, the oldest first.
+pub async fn claimed_before(db: &Db, time: OffsetDateTime, limit: u32) -> Result<Vec<ZoneRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM zones z WHERE z.status = 'pending_validation' AND z.created_at < ? \
+         ORDER BY z.created_at LIMIT ?"
+    );
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(super::datetime(time)).bind(limit);
+    Ok(query.fetch_all(db.pool()).await?)
 }
 
 /// What PowerDNS serves by now, where no change of ours says it.

@@ -12,7 +12,7 @@ pub struct Quotas {
     /// Pending claims count.
     pub max_domains: u32,
     pub max_records_per_domain: u32,
-    /// Revoked keys do not count.
+    /// Revoked keys count until they are deleted.
     pub max_api_keys: u32,
     /// None: as the operator has configured for all.
     pub requests_per_minute: Option<u32>,

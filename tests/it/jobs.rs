@@ -1,6 +1,7 @@
 //! Jobs as clients and operators see them; how they are run is tested beside the worker.
 
 use scaidns::dev::scaikey::directory;
+use scaidns::dev::servers::{Probe, Server};
 use scaidns::ids::JobId;
 use serde_json::json;
 
@@ -11,6 +12,7 @@ pub fn tests() -> Trials {
         what_recurs_is_shown_to_the_platforms_admin_with_its_last_run,
         a_job_is_shown_to_who_may_read_its_domain_and_to_nobody_else,
         jobs_are_listed_by_page_status_and_kind,
+        challenges_and_claims_end_when_their_time_is_over_once_for_two_workers,
     ]
 }
 
@@ -99,4 +101,41 @@ async fn jobs_are_listed_by_page_status_and_kind() {
     assert!(found(&platform.get("/admin/jobs?kind=listed&status=running").await.ok()).is_empty());
     platform.get("/admin/jobs?status=done").await.refused(400, "invalid");
     platform.get("/admin/jobs?page=0").await.refused(422, "validation_error");
+}
+
+async fn challenges_and_claims_end_when_their_time_is_over_once_for_two_workers() {
+    let mut world = World::builder("cleaning").replicas(1).without_worker().start().await;
+    let api = world.admin();
+    let (late, forgotten, fresh) =
+        (world.pending(&api, "late").await, world.pending(&api, "forgotten").await, world.pending(&api, "fresh").await);
+    let live = world.live(&api, "long-live").await;
+    let move_back = async |sql: &'static str, domain: &Domain| {
+        let done = sqlx::query(sql).bind(&domain.name).execute(&world.db).await.expect("moved");
+        assert_eq!(done.rows_affected(), 1);
+    };
+    const EXPIRED: &str = "UPDATE validations SET expires_at = NOW(6) - INTERVAL 1 SECOND \
+                           WHERE zone_id = (SELECT id FROM zones WHERE name = ?)";
+    const OLD: &str = "UPDATE zones SET created_at = NOW(6) - INTERVAL 31 DAY WHERE name = ?";
+    move_back(EXPIRED, &late).await;
+    move_back(OLD, &forgotten).await;
+    move_back(OLD, &live).await;
+    world.start_worker().await.expect("a worker");
+    let second = world.program("worker-2", &["worker"]);
+    let second = Server::launch(second, Probe::Running).await.expect("another worker");
+    eventually("both are dealt with", || async {
+        let gone = api.get(&forgotten.path()).await.status;
+        let open = api.get(&late.validation()).await.body;
+        if gone == 404 && open.is_null() { Ok(()) } else { Err(format!("{gone} {open}")) }
+    })
+    .await;
+    let actions = world.actions(&forgotten.id).await;
+    assert_eq!(actions, ["domain.create", "domain.validation.start", "domain.purge"]);
+    let actions = world.actions(&late.id).await;
+    assert_eq!(actions, ["domain.create", "domain.validation.start", "domain.validation.failure"]);
+    let told = api.check(&late).await;
+    assert_eq!((&told["is_valid"], &told["message"]), (&json!(false), &json!("Challenge expired")));
+    assert!(!api.get(&fresh.validation()).await.ok().is_null());
+    assert_eq!(api.get(&live.path()).await.ok()["status"], "active", "what was proven stays");
+    drop(second);
+    world.stop().await;
 }

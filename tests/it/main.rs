@@ -11,6 +11,7 @@ mod support;
 mod audit;
 mod bulk;
 mod bulk_delete;
+mod containers;
 mod crash;
 mod dnssec;
 mod domains;
@@ -30,6 +31,7 @@ mod operations;
 mod people;
 mod policy;
 mod preconditions;
+mod quotas;
 mod races;
 mod rate_limits;
 mod records;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         ("audit", audit::tests()),
         ("bulk", bulk::tests()),
         ("bulk_delete", bulk_delete::tests()),
+        ("containers", containers::tests()),
         ("crash", crash::tests()),
         ("dnssec", dnssec::tests()),
         ("domains", domains::tests()),
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         ("people", people::tests()),
         ("policy", policy::tests()),
         ("preconditions", preconditions::tests()),
+        ("quotas", quotas::tests()),
         ("races", races::tests()),
         ("rate_limits", rate_limits::tests()),
         ("records", records::tests()),

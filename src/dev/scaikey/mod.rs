@@ -53,6 +53,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// Where to listen; port 0 takes any free one.
     pub address: SocketAddr,
+    /// What its clients call it; None: by its address.
+    pub url: Option<String>,
     pub client_secret: String,
     pub clock: Clock,
 }
@@ -67,14 +69,14 @@ pub struct ScaiKey {
 impl ScaiKey {
     /// Makes or finds the signing key, then listens.
     pub async fn start(settings: Settings) -> Result<Self, DevError> {
-        let Settings { folder, address, client_secret, clock } = settings;
+        let Settings { folder, address, url, client_secret, clock } = settings;
         let listener = http::listen(address, "small ScaiKey").await?;
         let address = listener.local_addr().map_err(|source| DevError::Spawn { name: "ScaiKey".into(), source })?;
         let key = tokio::task::spawn_blocking(move || KeyRing::load_or_create(&folder))
             .await
             .map_err(|e| DevError::Invalid(e.to_string()))??;
         let state = Arc::new(State {
-            base: format!("http://{address}"),
+            base: url.unwrap_or_else(|| format!("http://{address}")).trim_end_matches('/').to_owned(),
             client_secret,
             clock,
             keys: Mutex::new(key),

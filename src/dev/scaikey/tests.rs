@@ -10,6 +10,7 @@ async fn start(folder: &std::path::Path) -> ScaiKey {
     let settings = Settings {
         folder: folder.to_owned(),
         address: ([127, 0, 0, 1], 0).into(),
+        url: None,
         client_secret: "a secret".into(),
         clock: Clock::system(),
     };

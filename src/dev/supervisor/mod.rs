@@ -200,6 +200,7 @@ async fn start_surroundings(data: &Path, ports: Ports) -> Result<(Servers, ScaiK
         let scaikey = ScaiKey::start(scaikey::Settings {
             folder: data.join("scaikey"),
             address: local(ports.scaikey()),
+            url: None,
             client_secret,
             clock: Clock::system(),
         });

@@ -13,17 +13,16 @@ use crate::storage::api_keys::{AllowedNetwork, ApiKeyRow, KeysOf};
 use crate::storage::audit::AuditEntry;
 use crate::storage::directory::{self, Holder, Reference, TenantRow};
 use crate::storage::{self, StorageError, api_keys as store, revocations};
+use crate::tenancy::Quotas;
 
 use super::audit::{Resource, entry};
 use super::identity::rights::{admin_role, assignments_in, check_standing, held_anywhere};
 use super::identity::secret::NewSecret;
+use super::quotas;
 use super::{ActorRecord, Context, Error, PageRequest, RequestInfo, Result, Services};
 use source::{Asker, found, scaikey_id_of, source_of};
 
 pub use source::{SourceReference, key_id};
-
-/// Keys of a tenant whose settings do not say `max_api_keys`.
-const KEYS_PER_TENANT: u64 = 100; // contract
 
 /// What is asked of a new key.
 #[derive(Clone, Debug)]
@@ -385,13 +384,8 @@ async fn tenant(services: &Services, id: TenantId) -> Result<TenantRow> {
 }
 
 fn check_quota(settings: &str, count: u64) -> Result<()> {
-    let settings: Value = serde_json::from_str(settings).unwrap_or_default();
-    let most = settings.get("max_api_keys").and_then(Value::as_u64).unwrap_or(KEYS_PER_TENANT);
-    if count < most {
-        return Ok(());
-    }
-    let message = format!("The tenant has {count} API keys, its max_api_keys is {most}");
-    Err(Error::Forbidden { message, code: "quota_exceeded" })
+    let most = Quotas::read(settings).max_api_keys;
+    if count < u64::from(most) { Ok(()) } else { Err(quotas::exceeded("max_api_keys", most)) }
 }
 
 /// What the audit log keeps of a key: all but its uses, and nothing of its secret but the shown prefix.

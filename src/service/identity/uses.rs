@@ -2,7 +2,7 @@
 //! A crash loses the last second. The first use of a key from a network on a day makes an audit entry, exactly one on
 //! all replicas: a unique row settles who writes it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -73,6 +73,7 @@ impl KeyUses {
     /// Counts one use. Never waits.
     pub fn count(&self, caller: &Caller, from: Option<IpAddr>, now: OffsetDateTime) {
         let Actor::ApiKey { id, name, .. } = &caller.actor else { return };
+        usage_metric(*id);
         let mut state = self.lock();
         if !state.pending.contains_key(id) && state.pending.len() >= PENDING_KEYS_MAX {
             return;
@@ -156,6 +157,18 @@ async fn note(db: &Db, first: &FirstUse) -> storage::Result<()> {
         storage::audit::append(&mut tx, None, &[entry]).await?;
     }
     tx.commit().await.map_err(StorageError::from)
+}
+
+/// Of the first thousand keys that call each has a counter of its own, the others have one together: a label is kept for
+/// as long as the process runs.
+fn usage_metric(id: ApiKeyId) {
+    const KEYS_MAX: usize = 1_000; // contract
+    static NAMED: Mutex<BTreeSet<ApiKeyId>> = Mutex::new(BTreeSet::new());
+    let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_named = named.contains(&id) || (named.len() < KEYS_MAX && named.insert(id));
+    drop(named);
+    let label = if is_named { id.to_string() } else { "other".to_owned() };
+    metrics::counter!("scaidns_api_key_usage_total", "key_id" => label).increment(1);
 }
 
 fn network(from: Option<IpAddr>) -> String {

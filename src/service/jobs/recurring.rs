@@ -1,13 +1,17 @@
 //! What is done by the clock. Each reads what is due from MariaDB, is bounded per run, and bears being run twice at
 //! once; a row keeps the workers from doing so as a rule, and shows what came of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 
-use crate::storage::{self, Db, fences, inbox, intents, jobs, logged_out, recurring_jobs, revocations, within};
+use crate::storage::{
+    self, Db, cleaning as cleaning_of, denials, fences, idempotency, inbox, intents, jobs, logged_out, recurring_jobs,
+    revocations, within,
+};
 
-use super::super::{Error, Result, Services, sync, tsig_keys, webhooks, zone_life};
+use super::super::{Error, Result, Services, sync, tsig_keys, validation, webhooks, zone_life};
+use super::run;
 
 /// One thing that recurs.
 #[derive(Clone, Copy)]
@@ -34,6 +38,8 @@ const CLEANING_EVERY: Duration = Duration::from_secs(60);
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
 /// A cleaning of many bounded statements is over long before.
 const CLEANING_LIMIT: Duration = Duration::from_secs(120);
+/// Bounded statements of one run.
+const STATEMENTS_PER_RUN: u32 = 100;
 /// Another worker takes a run for dead this long after its time.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 
@@ -74,12 +80,34 @@ pub const RECURRING: &[Recurring] = &[
         run: |services| Box::pin(sync::hourly(services)),
     },
     cleaning("tsig_keys", |services| Box::pin(async { tsig_keys::settle(services).await })),
+    cleaning("idempotency_keys", |services| Box::pin(async { in_steps(services, idempotency::sweep).await })),
+    cleaning("unproven_claims", |services| Box::pin(zone_life::remove_unproven(services))),
+    cleaning("expired_challenges", |services| Box::pin(validation::expire(services))),
+    cleaning("audit_retention", |services| Box::pin(end_audit_entries(services))),
+    Recurring {
+        name: "denials",
+        every: LOOKED_FOR_EVERY,
+        time_limit: CLEANING_LIMIT,
+        run: |services| Box::pin(async { Ok(denials::settle(&services.db, services.clock.now()).await?) }),
+    },
     cleaning("finished_jobs", |services| Box::pin(async { in_steps(services, jobs::sweep).await })),
 ];
 
+/// Where the operator has said how long entries of the audit log are kept.
+async fn end_audit_entries(services: &Services) -> Result<u64> {
+    let Some(days) = services.config.audit_retention_days else { return Ok(0) };
+    let mut swept = 0;
+    for _ in 0..STATEMENTS_PER_RUN {
+        match cleaning_of::audit_entries(&services.db, days).await? {
+            0 => break,
+            count => swept += count,
+        }
+    }
+    Ok(swept)
+}
+
 /// Repeats a bounded statement: a busy platform leaves more in a minute than one of them removes.
 async fn in_steps(services: &Services, sweep: impl AsyncFn(&Db) -> storage::Result<u64>) -> Result<u64> {
-    const STATEMENTS_PER_RUN: u32 = 100;
     let mut swept = 0;
     for _ in 0..STATEMENTS_PER_RUN {
         match sweep(&services.db).await? {
@@ -104,15 +132,17 @@ pub async fn due(services: &Services) -> Result<Vec<String>> {
 /// Runs it if it is due still and nobody has it, and notes what came of it. A failure is logged; the next run tries
 /// again.
 pub async fn run_if_due(services: &Services, recurring: &Recurring) {
-    let Recurring { name, every, time_limit, run } = recurring;
+    let Recurring { name, every, time_limit, run: job } = recurring;
     let lease = *time_limit + LEASE_MARGIN;
     let hold = match within(recurring_jobs::take(&services.db, name, lease.as_secs() as u32)).await {
         Ok(Some(hold)) => hold,
         Ok(None) => return,
         Err(error) => return tracing::warn!(job = name, %error, "a run was not taken, tries again"),
     };
-    let outcome = tokio::time::timeout(*time_limit, run(services)).await;
+    let began = Instant::now();
+    let outcome = tokio::time::timeout(*time_limit, job(services)).await;
     let outcome = outcome.unwrap_or_else(|_| Err(Error::unavailable(format!("not done within {time_limit:?}"))));
+    run::measured(name, began, outcome.is_ok());
     match &outcome {
         Ok(0) => {}
         Ok(count) => tracing::info!(job = name, count, "job done"),

@@ -92,7 +92,7 @@ fn read<T: DeserializeOwned>(value: &Value) -> std::result::Result<T, Stop> {
 
 /// Runs a claimed job to its end, or until its lease is lost, and notes the outcome.
 pub async fn work(services: &Services, kind: &Kind, claimed: ClaimedJob) {
-    let (hold, attempts) = (claimed.hold, claimed.attempts);
+    let (hold, attempts, began) = (claimed.hold, claimed.attempts, Instant::now());
     let run = Run { db: services.db.clone(), claimed };
     let outcome = if attempts > ATTEMPTS_MAX {
         Err(Stop::Fail(format!("given up after {ATTEMPTS_MAX} attempts without getting further")))
@@ -103,7 +103,15 @@ pub async fn work(services: &Services, kind: &Kind, claimed: ClaimedJob) {
             () = until_lost(&services.db, hold) => Err(Stop::Lost),
         }
     };
+    measured(kind.name, began, outcome.is_ok());
     note(&services.db, kind, hold, attempts, outcome).await;
+}
+
+/// Counts and times a run of a job.
+pub(super) fn measured(job: &'static str, began: Instant, succeeded: bool) {
+    let status = if succeeded { "succeeded" } else { "failed" };
+    metrics::counter!("scaidns_worker_jobs_total", "job" => job, "status" => status).increment(1);
+    metrics::histogram!("scaidns_worker_jobs_duration_seconds", "job" => job).record(began.elapsed());
 }
 
 async fn note(db: &Db, kind: &Kind, hold: Hold, attempts: u32, outcome: Outcome) {

@@ -8,7 +8,7 @@ use crate::dns::{RecordRef, RecordType, RrsetChange, RrsetKey, Soa, ZoneContent}
 use crate::ids::ZoneId;
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{intents, record_ids, staged, within};
-use crate::tenancy::ZoneStatus;
+use crate::tenancy::{Quotas, ZoneStatus};
 
 use super::super::{Error, Result};
 use super::Inner;
@@ -34,6 +34,8 @@ pub struct Batch<'a> {
     read_first: bool,
     /// Whether PowerDNS answers an ALIAS; looked up where a request brings one.
     expands_alias: bool,
+    /// How many records the tenant may have in the zone; looked up where a request adds any.
+    record_limit: u32,
 }
 
 /// Why a round did not end with answers.
@@ -92,7 +94,7 @@ impl Answers {
 
 impl<'a> Batch<'a> {
     pub fn new(inner: &'a Inner, zone: ZoneId, requests: Vec<Waiting>) -> Self {
-        Self { inner, zone, requests, read_first: false, expands_alias: false }
+        Self { inner, zone, requests, read_first: false, expands_alias: false, record_limit: u32::MAX }
     }
 
     /// Runs until every request has its answer, and says whether somebody else waits for the zone.
@@ -100,6 +102,7 @@ impl<'a> Batch<'a> {
         let patience = Instant::now() + PATIENCE;
         let mut waiter = Waiter::new(&self.inner.db, self.zone);
         self.expands_alias = self.inner.expands_alias(&self.requests).await;
+        self.record_limit = self.inner.record_limit(&self.requests).await;
         loop {
             match self.round().await {
                 Round::Done { wanted } => return wanted,
@@ -256,8 +259,8 @@ impl<'a> Batch<'a> {
         ids: &mut IdBook,
     ) -> (Vec<Accepted>, Answers) {
         let version = reader::version(row, serial);
-        let (now, expands_alias) = (self.inner.clock.now(), self.expands_alias);
-        let mut deciding = Deciding { row, content, ids, now, expands_alias, version };
+        let (now, expands_alias, record_limit) = (self.inner.clock.now(), self.expands_alias, self.record_limit);
+        let mut deciding = Deciding { row, content, ids, now, expands_alias, record_limit, version };
         let mut accepted = Vec::new();
         let mut answers = Vec::new();
         for waiting in std::mem::take(&mut self.requests) {
@@ -277,6 +280,30 @@ impl<'a> Batch<'a> {
 }
 
 impl Inner {
+    /// As the settings of the zone's tenant say, or said less than a second ago.
+    async fn record_limit(&self, requests: &[Waiting]) -> u32 {
+        let adds = |operation: &RecordOperation| {
+            !matches!(operation, RecordOperation::Update { .. } | RecordOperation::Delete { .. })
+        };
+        let mut writes = requests.iter().map(|waiting| &waiting.write);
+        let Some(write) = writes.find(|write| write.operations.iter().any(adds)) else { return u32::MAX };
+        let tenant = write.access.zone().tenant;
+        if let Some(limit) = self.record_limits.get(&tenant) {
+            return limit;
+        }
+        let settings = match within(zones::tenant_settings(&self.db, tenant)).await {
+            Ok(settings) => settings,
+            Err(error) => {
+                // whoever reads or writes the zone next is told that the database is down
+                tracing::warn!(%tenant, %error, "the settings of a tenant could not be read");
+                return Quotas::default().max_records_per_domain;
+            }
+        };
+        let limit = Quotas::read(&settings).max_records_per_domain;
+        self.record_limits.insert(tenant, limit);
+        limit
+    }
+
     /// Asks PowerDNS, where any request adds an ALIAS. One that does not say so does not expand it.
     async fn expands_alias(&self, requests: &[Waiting]) -> bool {
         let may_add_alias = |operation: &RecordOperation| operation.may_add(&RecordType::Alias);

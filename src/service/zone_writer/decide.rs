@@ -18,6 +18,7 @@ use crate::storage::zones::ZoneRow;
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::super::entity_tag::Expected;
+use super::super::quotas;
 use super::super::{Error, Refusal, Result};
 use super::compile::{Compiled, Step};
 use super::ids::IdBook;
@@ -152,6 +153,8 @@ pub struct Deciding<'a> {
     pub now: OffsetDateTime,
     /// Whether PowerDNS answers an ALIAS; asked only where one comes.
     pub expands_alias: bool,
+    /// How many records the zone's tenant may have in it.
+    pub record_limit: u32,
     /// Of the zone as it was read; void once a request of the batch has changed something.
     pub version: Option<String>,
 }
@@ -179,6 +182,7 @@ impl Deciding<'_> {
         {
             return Decision::Answered(Err(Error::PreconditionFailed("The record")));
         }
+        let records_before = self.content.record_count();
         let PartialOutcome { operations: outcomes, changes } = match write.grouping {
             Grouping::EachAlone(_) => self.content.apply_each(&operations, &context),
             Grouping::Single | Grouping::Together(_) => match self.content.apply(&operations, &context) {
@@ -192,6 +196,11 @@ impl Deciding<'_> {
                 }
             },
         };
+        // a zone that has more already, since the bound was lowered, may be changed and shrink
+        if self.content.record_count() > records_before.max(self.record_limit as usize) {
+            self.content.undo(&changes);
+            return Decision::Answered(self.refuse_more(write));
+        }
         let (mut done, mut refused) = (Vec::new(), Refused::new());
         for (index, (step, outcome)) in steps.iter().zip(outcomes).enumerate() {
             match outcome {
@@ -208,6 +217,16 @@ impl Deciding<'_> {
         }
         self.version = None;
         Decision::Accepted(Box::new(self.accept(write, done, (&steps, refused, absent), changes)))
+    }
+
+    /// There is no room for what the request adds. Where each operation stands alone, each is told so.
+    fn refuse_more(&self, write: &ZoneWrite) -> Result<WriteOutcome> {
+        let error = quotas::exceeded("max_records_per_domain", self.record_limit);
+        if !matches!(write.grouping, Grouping::EachAlone(_)) {
+            return Err(error);
+        }
+        let refused = (0..write.operations.len()).map(|index| Refusal { index, error: error.clone() }).collect();
+        Ok(WriteOutcome { operations: Vec::new(), refused, change: None, changes: Vec::new() })
     }
 
     /// Whether the client last saw what it is about to change: the whole zone, or each RRset that it names.

@@ -44,11 +44,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::authz::{Permission, ZoneAccess};
 use crate::clock::Clock;
-use crate::ids::ZoneId;
+use crate::ids::{TenantId, ZoneId};
 use crate::pdns::Pdns;
 use crate::storage::{Db, intents};
 
@@ -79,6 +80,10 @@ const WAITING_OPERATIONS_MAX: usize = 40 * BATCH_OPERATIONS_MAX;
 
 /// Records that the refusals of one request name as their conflicts, in all; a delegation alone may hide a hundred.
 const CONFLICTS_NAMED_MAX: usize = 1_000;
+/// A change of a tenant's settings counts after this long: one statement a second for each tenant that adds records.
+const RECORD_LIMIT_LIFE: Duration = Duration::from_secs(1);
+/// Tenants that add records within that time; some octets each.
+const TENANTS_KNOWN_MAX: u64 = 10_000;
 
 /// A request to change records of one zone.
 #[derive(Clone, Debug)]
@@ -109,13 +114,17 @@ struct Inner {
     snapshots: Snapshots,
     /// Where PowerDNS answers DNS, if ScaiDNS is told.
     dns_address: Option<String>,
+    /// How many records a tenant may have in a zone, for as long as a change of that may take to count.
+    record_limits: Cache<TenantId, u32>,
 }
 
 impl ZoneWriter {
     pub fn new(db: Db, pdns: Pdns, clock: Clock, nameservers: Vec<String>, dns_address: Option<String>) -> Self {
         let (queues, snapshots) = (Queues::default(), Snapshots::default());
         let slots = Semaphore::new(BATCHES_MAX);
-        Self { inner: Arc::new(Inner { db, pdns, clock, nameservers, queues, slots, snapshots, dns_address }) }
+        let record_limits = Cache::builder().max_capacity(TENANTS_KNOWN_MAX).time_to_live(RECORD_LIMIT_LIFE).build();
+        let inner = Inner { db, pdns, clock, nameservers, queues, slots, snapshots, dns_address, record_limits };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Applies a request's operations as they are grouped, in one change, and answers only from what is committed.

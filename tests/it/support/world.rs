@@ -288,6 +288,7 @@ impl Builder {
         let scaikey = ScaiKey::start(scaikey::Settings {
             folder: folder.join("scaikey"),
             address: (Ipv4Addr::LOCALHOST, ports.scaikey()).into(),
+            url: None,
             client_secret: secrets.scaikey_client_secret.clone(),
             clock: Clock::system(),
         })

@@ -1,0 +1,1 @@
+ALTER TABLE validations ADD KEY validations_open (status, expires_at)

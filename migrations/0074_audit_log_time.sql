@@ -1,0 +1,1 @@
+ALTER TABLE audit_log ADD KEY audit_log_time (created_at)
