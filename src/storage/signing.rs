@@ -6,7 +6,7 @@
 use sqlx::mysql::MySqlRow;
 use sqlx::types::Json;
 use sqlx::{FromRow, MySql, Row, Transaction};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::dns::dnssec::{Phase, Signing};
@@ -27,6 +27,9 @@ pub struct SigningRow {
     pub alarm: Option<String>,
     pub due_at: OffsetDateTime,
 }
+
+/// Whoever began a step has taken it to its end by then; else a worker does, once recovery has freed the zone.
+const GOES_ON_AFTER: Duration = Duration::seconds(20);
 
 const COLUMNS: &str = "s.zone_id, s.state, s.version, s.audit, s.alarm, s.due_at";
 
@@ -68,19 +71,20 @@ pub async fn begin_step(
         .bind(state.phase.as_str())
         .bind(state_json)
         .bind(audit_json)
-        .bind(super::datetime(now))
+        .bind(super::datetime(now + GOES_ON_AFTER))
         .bind(super::datetime(now))
         .bind(super::datetime(now))
         .execute(&mut **tx)
         .await?,
         Some(version) => {
             sqlx::query(
-                "UPDATE zone_signing SET phase = ?, state = ?, version = version + 1, audit = ?, updated_at = ? \
-                 WHERE zone_id = ? AND version = ?",
+                "UPDATE zone_signing SET phase = ?, state = ?, version = version + 1, audit = ?, due_at = ?, \
+                 updated_at = ? WHERE zone_id = ? AND version = ?",
             )
             .bind(state.phase.as_str())
             .bind(state_json)
             .bind(audit_json)
+            .bind(super::datetime(now + GOES_ON_AFTER))
             .bind(super::datetime(now))
             .bind(zone.0)
             .bind(version)
@@ -92,33 +96,42 @@ pub async fn begin_step(
 }
 
 /// Keeps the ids of keys just made; the caller holds the zone's lock and the step is its own. False: it is not.
-pub async fn keep_keys(db: &Db, zone: ZoneId, state: &Signing, now: OffsetDateTime) -> Result<bool> {
+pub async fn keep_keys(db: &Db, zone: ZoneId, version: u64, state: &Signing, now: OffsetDateTime) -> Result<bool> {
     let sql =
-        "UPDATE zone_signing SET state = ?, version = version + 1, updated_at = ? WHERE zone_id = ? AND phase = ?";
+        "UPDATE zone_signing SET state = ?, version = version + 1, updated_at = ? WHERE zone_id = ? AND version = ?";
     let done = sqlx::query(sql)
         .bind(json(state)?)
         .bind(super::datetime(now))
         .bind(zone.0)
-        .bind(state.phase.as_str())
+        .bind(version)
         .execute(db.pool())
         .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Takes back a step of which nothing was done; the caller holds the zone's lock. None: there was no row.
-pub async fn restore(db: &Db, zone: ZoneId, before: Option<&SigningRow>, now: OffsetDateTime) -> Result<()> {
+/// Takes back a step of which nothing was done, if the row is still that of the version. None: there was no row before.
+pub async fn restore(
+    db: &Db,
+    zone: ZoneId,
+    version: u64,
+    before: Option<&SigningRow>,
+    now: OffsetDateTime,
+) -> Result<()> {
     let Some(SigningRow { zone: _, state, version: _, audit, alarm: _, due_at: _ }) = before else {
-        sqlx::query("DELETE FROM zone_signing WHERE zone_id = ?").bind(zone.0).execute(db.pool()).await?;
+        let sql = "DELETE FROM zone_signing WHERE zone_id = ? AND version = ?";
+        sqlx::query(sql).bind(zone.0).bind(version).execute(db.pool()).await?;
         return Ok(());
     };
     sqlx::query(
-        "UPDATE zone_signing SET phase = ?, state = ?, audit = ?, version = version + 1, updated_at = ? WHERE zone_id = ?",
+        "UPDATE zone_signing SET phase = ?, state = ?, audit = ?, version = version + 1, updated_at = ? \
+         WHERE zone_id = ? AND version = ?",
     )
     .bind(state.phase.as_str())
     .bind(json(state)?)
     .bind(json(audit)?)
     .bind(super::datetime(now))
     .bind(zone.0)
+    .bind(version)
     .execute(db.pool())
     .await?;
     Ok(())

@@ -124,8 +124,9 @@ impl Inner {
         }
         let Some(held) = self.intend(&row, change, &payload).await? else { return Ok(Step::Again) };
         self.snapshots.forget(row.id);
-        if let Err(Broken { visible, why }) = self.run_calls(&row, &held, after).await {
-            return self.give_up(&row, &held, &payload, before, (visible, &why)).await;
+        let mut version = version.unwrap_or(0) + 1;
+        if let Err(Broken { visible, why }) = self.run_calls(&row, &held, (after, &mut version)).await {
+            return self.give_up(&row, &held, &payload, (before, version), (visible, &why)).await;
         }
         let answered = self.send_edit(&row, &held, &payload, &changes, false).await;
         match self.conclude(&row, &held.intent, &payload, answered.sent).await? {
@@ -149,7 +150,13 @@ impl Inner {
     }
 
     /// Brings PowerDNS to what the step wants; each key that is made is kept before anything else is done with it.
-    async fn run_calls(&self, row: &ZoneRow, held: &Held, mut state: Signing) -> std::result::Result<(), Broken> {
+    /// `version`: of the row, as the step was begun and then as keys are kept in it.
+    async fn run_calls(
+        &self,
+        row: &ZoneRow,
+        held: &Held,
+        (mut state, version): (Signing, &mut u64),
+    ) -> std::result::Result<(), Broken> {
         const ROUNDS_MAX: usize = 3; // one that makes keys, one that uses them, one to spare
         let zone = row.name.as_str();
         let mut visible = false;
@@ -165,7 +172,7 @@ impl Inner {
                 }
                 let harmless = matches!(call, Call::Create { .. }) || makes_keys;
                 visible |= !harmless;
-                self.run_call(row, call, &mut state).await.map_err(|why| broken(visible, why))?;
+                self.run_call(row, call, (&mut state, version)).await.map_err(|why| broken(visible, why))?;
             }
             if !makes_keys {
                 return Ok(());
@@ -174,7 +181,12 @@ impl Inner {
         Err(Broken { visible, why: "keys are still missing after they were made".into() })
     }
 
-    async fn run_call(&self, row: &ZoneRow, call: &Call, state: &mut Signing) -> std::result::Result<(), String> {
+    async fn run_call(
+        &self,
+        row: &ZoneRow,
+        call: &Call,
+        (state, version): (&mut Signing, &mut u64),
+    ) -> std::result::Result<(), String> {
         let zone = row.name.as_str();
         let text = |error: crate::pdns::PdnsError| error.to_string();
         match call {
@@ -183,9 +195,12 @@ impl Inner {
                 let made = self.pdns.create_key(zone, key.role, key.algorithm).await.map_err(text)?;
                 let key = state.keys.get_mut(*index).ok_or("no such key")?;
                 (key.id, key.dnskey) = (Some(made.id), Some(made.dnskey));
-                let kept = within(signing::keep_keys(&self.db, row.id, state, self.clock.now())).await;
+                let kept = within(signing::keep_keys(&self.db, row.id, *version, state, self.clock.now())).await;
                 match kept {
-                    Ok(true) => Ok(()),
+                    Ok(true) => {
+                        *version += 1;
+                        Ok(())
+                    }
                     Ok(false) => Err("the step was taken over".into()),
                     Err(error) => Err(error.to_string()),
                 }
@@ -210,14 +225,14 @@ impl Inner {
         row: &ZoneRow,
         held: &Held,
         payload: &Payload,
-        before: Option<SigningRow>,
+        (before, version): (Option<SigningRow>, u64),
         (visible, why): (bool, &str),
     ) -> Result<Step<Option<SigningRow>>> {
         tracing::warn!(zone = %row.name, visible, why, "a step of the zone's signing was not taken to its end");
         let is_new = before.as_ref().is_none_or(|before| before.state.applied_at.is_some());
         if !visible && is_new {
             // under the lock still: afterwards somebody else may have gone on from here
-            let restored = within(signing::restore(&self.db, row.id, before.as_ref(), self.clock.now())).await;
+            let restored = within(signing::restore(&self.db, row.id, version, before.as_ref(), self.clock.now())).await;
             if let Err(error) = restored {
                 tracing::warn!(zone = %row.name, %error, "the step could not be taken back; the worker goes on with it");
             }
