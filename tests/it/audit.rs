@@ -32,6 +32,7 @@ async fn one_day_of_work_is_recorded_entry_by_entry() {
         [
             "domain.create",
             "domain.validation.start",
+            "domain.validation.check",
             "domain.validation.success",
             "domain.update",
             "domain.update",
@@ -68,7 +69,7 @@ async fn what_was_refused_leaves_no_entry() {
             .json(&json!({"name": "dry", "type": "A", "content": "192.0.2.2"})),
         request(Method::POST, "/domains/").json(&json!({"name": domain.name, "domain_type": "primary"})),
         request(Method::PATCH, &domain.path()).json(&json!({"status": "deleted"})),
-        request(Method::DELETE, &domain.path()),
+        request(Method::DELETE, &format!("{}?hard=perhaps", domain.path())),
         request(Method::POST, "/api-keys/")
             .json(&json!({"name": "x", "permission_source": "user", "permission_source_id": "y"})),
     ];

@@ -91,6 +91,14 @@ const ROUTES: &[(&str, &str, Who)] = &[
     ("PATCH", "/api/v1/domains/{id}/access-grants/{grant_id}", Who::Holds("access_grants:update")),
     ("DELETE", "/api/v1/domains/{id}/access-grants/{grant_id}", Who::Holds("access_grants:delete")),
     ("POST", "/api/v1/domains/{id}/transfer", Who::Holds("domains:update")),
+    ("GET", "/api/v1/reverse-zones/", Who::Holds("domains:read")),
+    ("POST", "/api/v1/reverse-zones/", Who::Holds("domains:create")),
+    ("POST", "/api/v1/reverse-zones/preview", Who::LetIn),
+    ("GET", "/api/v1/reverse-zones/lookup/{ip}", Who::LetIn),
+    ("GET", "/api/v1/reverse-zones/{id}/ptr", Who::Holds("records:read")),
+    ("POST", "/api/v1/reverse-zones/{id}/ptr", Who::Holds("records:create")),
+    ("POST", "/api/v1/reverse-zones/{id}/ptr/bulk", Who::Holds("records:create")),
+    ("DELETE", "/api/v1/reverse-zones/{id}/ptr/{ip}", Who::Holds("records:delete")),
     ("GET", "/api/v1/tsig-keys/", Who::Holds("domains:read")),
     ("POST", "/api/v1/tsig-keys/", Who::Holds("domains:create")),
     ("GET", "/api/v1/tsig-keys/{tsig}", Who::Holds("domains:read")),
@@ -311,6 +319,7 @@ async fn another_tenants_objects_are_404_on_every_route() {
         ("ip", "192.0.2.99".to_owned()),
         ("chg", text(&change)),
         ("tsig", text(&tsig)),
+        ("ip", "203.0.113.77".to_owned()),
         ("user_id", directory::NORTHWIND_USER.to_owned()),
         ("group_id", directory::OPERATORS.to_owned()),
         ("tenant_id", directory::NORTHWIND.to_owned()),
@@ -399,6 +408,7 @@ fn filled(operation: &Operation, domain: &Domain, record: &Value) -> String {
             "rid" => record,
             // a system role, so that the role is there
             "role_id" => "read_only",
+            "ip" => "192.0.2.1",
             _ => "x",
         };
         path.replace(&format!("{{{name}}}"), value)

@@ -39,7 +39,10 @@ async fn what_recurs_is_shown_to_the_platforms_admin_with_its_last_run() {
     eventually("every cleaning has run", || async {
         let body = platform.get("/admin/jobs").await.ok();
         let recurring = body["recurring"].as_array().expect("a list");
-        let waiting = recurring.iter().find(|job| job["last_outcome"] != "succeeded" || job["running"] == true);
+        // the full pull from ScaiKey has its first run after an hour
+        let cleanings = recurring.iter().filter(|job| job["name"] != "scaikey_sync");
+        let mut cleanings = cleanings.filter(|job| job["last_outcome"] != "succeeded" || job["running"] == true);
+        let waiting = cleanings.next();
         match waiting {
             None if recurring.len() >= 5 => Ok(()),
             other => Err(format!("{other:?}")),

@@ -415,9 +415,9 @@ impl Signing {
             | Phase::KskRetiring
             | Phase::AlgWaitDs
             | Phase::AlgDsTtl
-            | Phase::WaitDsGone
-            | Phase::DsGone
             | Phase::Unsigning => Duration::ZERO,
+            // a parent that was about to take the DS, as it was asked to before, has done so by then
+            Phase::WaitDsGone | Phase::DsGone => policy.margin,
         }
     }
 
