@@ -1,5 +1,7 @@
 //! Users, groups, tenants and partners for those who administer them: written at ScaiKey, read from the mirror.
 
+use std::time::Duration;
+
 use scaidns::dev::scaikey::directory::{
     FABRIKAM, FABRIKAM_USER, NORTHWIND, NORTHWIND_ADMIN, NORTHWIND_USER, ON_CALL, OPERATORS, PARTNER, PASSWORD,
     SUPER_ADMIN,
@@ -7,7 +9,7 @@ use scaidns::dev::scaikey::directory::{
 use scaidns::dev::scaikey::faults::{Answers, Faults};
 use serde_json::{Value, json};
 
-use crate::support::{Api, Trials, World, login, scaidns, trials};
+use crate::support::{Api, Trials, World, eventually_within, login, scaidns, trials};
 
 pub fn tests() -> Trials {
     trials![
@@ -47,7 +49,11 @@ async fn a_user_is_made_at_scaikey_and_can_log_in() {
     let renamed = alice.patch(&path, json!({"display_name": "Amazing Grace"})).await.ok();
     assert_eq!(renamed["name"], "Amazing Grace");
     assert_eq!(alice.patch(&path, json!({"status": "suspended"})).await.ok()["status"], "suspended");
-    grace.get("/me/").await.expect(403);
+    eventually_within(Duration::from_secs(1), "refused at the other replica", || async {
+        let status = grace.get("/me/").await.status;
+        if status == 403 { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
     assert_eq!(alice.patch(&path, json!({"status": "active"})).await.ok()["status"], "active");
     grace.get("/me/").await.ok();
     alice.post(&format!("{path}/password"), json!({"password": "short"})).await.refused(400, "scaikey_refused");
