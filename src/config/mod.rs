@@ -139,10 +139,10 @@ pub struct DnssecConfig {
     pub propagation: Option<Duration>,
     /// `DNSSEC_MARGIN` in seconds, default 10: on top of each wait for the parent.
     pub margin: Duration,
-    /// `DNSSEC_ZSK_LIFETIME_DAYS`, default 90; 0: ZSKs are rolled when asked for.
+    /// `DNSSEC_ZSK_LIFETIME_DAYS`, default 30; 0: ZSKs are rolled when asked for.
     pub zsk_lifetime: Option<Duration>,
-    /// `DNSSEC_KSK_LIFETIME_DAYS`, default 0: KSKs are rolled when asked for, since most parents take a new DS only
-    /// from a person.
+    /// `DNSSEC_KSK_LIFETIME_DAYS`, default 365; 0: KSKs are rolled when asked for. A rollover waits for the new DS at the
+    /// parent, however long that takes.
     pub ksk_lifetime: Option<Duration>,
     /// `DNSSEC_POLL_SECONDS`, default 300: between two looks at a parent whose DS is waited for.
     pub poll: Duration,
@@ -280,8 +280,8 @@ fn dnssec(r: &mut Reader<'_>) -> DnssecConfig {
         servers,
         propagation: u64::try_from(propagation).ok().map(Duration::from_secs),
         margin: Duration::from_secs(r.bounded("DNSSEC_MARGIN", 10, 0, 86_400)),
-        zsk_lifetime: days(r, "DNSSEC_ZSK_LIFETIME_DAYS", 90),
-        ksk_lifetime: days(r, "DNSSEC_KSK_LIFETIME_DAYS", 0),
+        zsk_lifetime: days(r, "DNSSEC_ZSK_LIFETIME_DAYS", 30),
+        ksk_lifetime: days(r, "DNSSEC_KSK_LIFETIME_DAYS", 365),
         poll: Duration::from_secs(r.bounded("DNSSEC_POLL_SECONDS", 300, 1, 86_400)),
         ds_deadline: Duration::from_secs(DAY * r.bounded::<u64>("DNSSEC_DS_DEADLINE_DAYS", 14, 1, 365)),
     }
