@@ -142,6 +142,23 @@ async fn a_new_key_is_found_and_an_unknown_one_is_not_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_kid_is_a_name_in_the_key_set_and_nothing_else() {
+    let server = TestScaiKey::start().await;
+    let claims = server.claims(json!({}));
+    for kid in ["../../../etc/passwd", "rsa' OR '1'='1", "http://evil.example/keys.json", "rsa\u{0}", " rsa", ""] {
+        let error = refused(&server, &server.sign(json!({"alg": "RS256", "kid": kid}), &claims)).await;
+        assert!(matches!(error, TokenError::UnknownKey | TokenError::Malformed), "{kid:?}: {error}");
+    }
+    // a token neither brings its key along nor says where there is one
+    for own in [json!({"jwk": server.rsa_jwk("own")}), json!({"jku": format!("{}/keys.json", server.base)})] {
+        let mut header = json!({"alg": "RS256", "kid": "own"});
+        header.as_object_mut().expect("an object").extend(own.as_object().expect("an object").clone());
+        let error = refused(&server, &server.sign(header, &claims)).await;
+        assert!(matches!(error, TokenError::UnknownKey | TokenError::Malformed), "{own}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn known_keys_serve_on_while_scaikey_is_down() {
     let server = TestScaiKey::start().await;
     let client = server.client(Duration::from_millis(1));
