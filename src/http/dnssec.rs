@@ -9,7 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::dns::dnssec::{Age, Denial, Ds, DsRecord, Key, Role, Signing};
+use crate::dns::dnssec::{Age, Denial, Ds, DsRecord, Key, Phase, Role, Signing};
 use crate::ids::ZoneId;
 use crate::service::dnssec::{self, DnssecView, DsClaim};
 use crate::service::{Error, Services};
@@ -45,8 +45,24 @@ pub struct DnssecState {
     /// When the wait of this step ends.
     #[serde(with = "time::serde::rfc3339::option")]
     pub not_before: Option<OffsetDateTime>,
+    /// What happens next by itself, or waits for somebody.
+    pub next: Option<NextStep>,
     /// What somebody should look at.
     pub alarm: Option<AlarmItem>,
+}
+
+/// The step that a zone's signing is in, and what ends it.
+#[derive(Serialize, ToSchema)]
+pub struct NextStep {
+    /// As `phase`.
+    pub step: String,
+    /// Not before this does it end; known once all servers serve it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub not_before: Option<OffsetDateTime>,
+    /// `servers`: they do not all serve it yet. `caches`: what was served before must leave them. `parent`: its DS.
+    /// `schedule`: nothing is under way; the next rollover.
+    #[schema(example = "caches")]
+    pub waiting_for: String,
 }
 
 /// A key; the private half never leaves the nameservers.
@@ -55,6 +71,9 @@ pub struct KeyItem {
     #[schema(example = 42871)]
     pub key_tag: Option<u16>,
     pub algorithm: u8,
+    /// `KSK` or `ZSK`.
+    #[schema(example = "KSK")]
+    pub key_type: String,
     /// 257 for a key-signing key, 256 for a zone-signing key.
     pub flags: u16,
     /// Base 64.
@@ -69,6 +88,9 @@ pub struct KeyItem {
     pub published: bool,
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// When it is due to be rolled; none where it is rolled when asked for, or is not in use.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expires_at: Option<OffsetDateTime>,
 }
 
 /// A DS record, and what is to be done with it at the parent.
@@ -436,7 +458,7 @@ fn state(view: DnssecView) -> DnssecState {
         signing
             .flat_map(|signing| signing.keys.iter().map(move |key| (signing, key)))
             .filter(|(_, key)| key.role == role)
-            .map(|(signing, key)| key_item(signing, key))
+            .map(|(signing, key)| key_item(&view, signing, key))
             .collect()
     };
     let signing = view.signing.as_ref();
@@ -450,8 +472,23 @@ fn state(view: DnssecView) -> DnssecState {
         parent: signing.map(|signing| parent(&view, signing)).unwrap_or_default(),
         phase: signing.map(|signing| signing.phase.as_str().to_owned()),
         not_before: signing.and_then(|signing| signing.not_before),
+        next: signing.map(next_step),
         alarm: view.alarm.as_ref().map(|a| AlarmItem { code: a.code().to_owned(), message: a.to_string() }),
         ds_records: ds_items(view.ds_records),
+    }
+}
+
+fn next_step(signing: &Signing) -> NextStep {
+    let waiting_for = match signing.phase {
+        _ if signing.verified_at.is_none() => "servers",
+        phase if phase.waits_for_parent() => "parent",
+        Phase::Active => "schedule",
+        _ => "caches",
+    };
+    NextStep {
+        step: signing.phase.as_str().to_owned(),
+        not_before: signing.not_before,
+        waiting_for: waiting_for.to_owned(),
     }
 }
 
@@ -471,17 +508,24 @@ fn parent(view: &DnssecView, signing: &Signing) -> Vec<ParentServer> {
 
 fn key_of(view: &DnssecView, role: Role, age: Age) -> Option<KeyItem> {
     let signing = view.signing.as_ref()?;
-    Some(key_item(signing, signing.key(role, age)?))
+    Some(key_item(view, signing, signing.key(role, age)?))
 }
 
-fn key_item(signing: &Signing, key: &Key) -> KeyItem {
+fn key_item(view: &DnssecView, signing: &Signing, key: &Key) -> KeyItem {
     let visible = dnssec::visible(signing, key);
     let state = match key.age {
         Age::Next => "next",
         Age::Current => "current",
         Age::Old => "old",
     };
+    let (key_type, lifetime) = match key.role {
+        Role::Ksk => ("KSK", view.policy.ksk_lifetime),
+        Role::Zsk => ("ZSK", view.policy.zsk_lifetime),
+    };
+    let since = key.current_since.filter(|_| key.age == Age::Current);
     KeyItem {
+        key_type: key_type.to_owned(),
+        expires_at: since.zip(lifetime).map(|(since, lifetime)| since + lifetime),
         key_tag: key.key_tag(),
         algorithm: key.algorithm.number(),
         flags: if key.role == Role::Ksk { 257 } else { 256 },
