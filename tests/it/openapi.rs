@@ -119,7 +119,7 @@ async fn schemathesis_finds_nothing() {
         "--checks",
         "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
         "--max-examples",
-        "30",
+        "8",
         "--seed",
         "1",
         "--generation-database",

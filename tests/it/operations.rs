@@ -9,7 +9,7 @@ use reqwest::Method;
 use scaidns::dev::servers::Server;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Domain, Trials, World, eventually, scaidns, trials};
+use crate::support::{Answer, Api, Domain, Trials, World, eventually, eventually_within, scaidns, trials};
 
 pub fn tests() -> Trials {
     trials![
@@ -46,7 +46,8 @@ async fn add(api: &Api, domain: &Domain, name: &str) -> Answer {
 /// Waits until writing works again, by itself.
 async fn writes_again(world: &World, domain: &Domain, name: &str) {
     let api = world.admin();
-    eventually("records can be written again", || async {
+    // PowerDNS finds its own database again, too
+    eventually_within(Duration::from_secs(60), "records can be written again", || async {
         let answer = add(&api, domain, name).await;
         // Settled by recovery meanwhile: a repetition finds it there.
         if [200, 409].contains(&answer.status) { Ok(()) } else { Err(format!("{answer:?}")) }

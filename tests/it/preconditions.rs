@@ -83,12 +83,13 @@ async fn of_writers_that_saw_the_same_one_wins() {
     let api = world.admin();
     let domain = world.live(&api, "same").await;
     let record = id(&api.add(&domain, "www", "A", "192.0.2.1").await);
-    for tag in [tag_of(&api, &domain.record(&record)).await, tag_of(&api, &domain.records()).await] {
+    let tags = [tag_of(&api, &domain.record(&record)).await, tag_of(&api, &domain.records()).await];
+    for (round, tag) in tags.into_iter().enumerate() {
         let current = if tag.contains('-') { tag_of(&api, &domain.records()).await } else { tag };
         let writers = (0..WRITERS).map(|n| {
             let (api, domain, record, tag) =
                 (api.at(&world.urls[n % world.urls.len()]), &domain, &record, current.clone());
-            async move { change(&api, domain, record, &tag, &format!("198.51.100.{n}")).await.status }
+            async move { change(&api, domain, record, &tag, &format!("198.51.{round}.{n}")).await.status }
         });
         let mut statuses = futures::future::join_all(writers).await;
         statuses.sort_unstable();
