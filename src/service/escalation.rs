@@ -39,7 +39,7 @@ pub fn may_bundle(caller: &Caller, permissions: PermissionSet) -> Result<()> {
 pub fn may_write(caller: &Caller, holder: &Holder, now: OffsetDateTime) -> Result<()> {
     let exceeds = || {
         let message = "This user or group holds more than you do".into();
-        Err(Error::Forbidden { message, code: "source_exceeds_caller" })
+        Err(Error::Forbidden { message, code: "exceeds_caller" })
     };
     let is_self = match (&caller.actor, &holder.kind) {
         (Actor::User { id, .. }, HolderKind::User(user)) => *id == user.id,

@@ -8,10 +8,11 @@ use crate::storage::directory::{self, GroupRow, Holder, HolderKind, Reference};
 use crate::storage::within;
 use crate::tenancy::Standing;
 
+use super::super::escalation::may_write;
 use super::super::mirror::{Intake, Made, Source, transaction};
 use super::super::{Context, Error, PageRequest, Result, Services};
 use super::users;
-use super::{After, PeoplePage, check_length, fields, guard, may, paged, part, scaikey_status, source, tenant_meant};
+use super::{After, PeoplePage, check_length, fields, may, paged, part, scaikey_status, source, tenant_meant};
 
 const NAME_CHARACTERS_MAX: usize = 255;
 const DESCRIPTION_CHARACTERS_MAX: usize = 2_000;
@@ -214,7 +215,7 @@ async fn counted(services: &Services, row: GroupRow) -> Result<CountedGroup> {
 async fn changeable(services: &Services, context: &Context, id: &str, permission: Permission) -> Result<GroupRow> {
     let holder = find(services, context, id).await?;
     may(context, permission, holder.home.id)?;
-    guard(services, context, &holder)?;
+    may_write(&context.caller, &holder, services.clock.now())?;
     Ok(group_of(&holder)?.clone())
 }
 

@@ -9,15 +9,13 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::authz::{Actor, Permission, Target, Visibility, decide};
+use crate::authz::{Permission, Target, Visibility, decide};
 use crate::ids::TenantId;
 use crate::scaikey::WriteError;
 use crate::storage::directory::lists::Part;
-use crate::storage::directory::{self, Holder, HolderKind, Reference, TenantRow};
+use crate::storage::directory::{self, Reference, TenantRow};
 use crate::storage::within;
-use crate::tenancy::AdminRole;
 
-use super::identity::rights::{admin_role, assignments_in, covers};
 use super::mirror::Source;
 use super::{ActorRecord, Context, Error, PageRequest, Result, Services};
 
@@ -42,26 +40,6 @@ fn paged<T>((mut rows, total): (Vec<T>, u64), page: PageRequest) -> PeoplePage<T
     let more = rows.len() > page.page_size as usize;
     rows.truncate(page.page_size as usize);
     PeoplePage { rows, total, more }
-}
-
-/// Nobody changes who holds what he lacks himself: whoever sets a password or a member takes what they have.
-fn guard(services: &Services, context: &Context, holder: &Holder) -> Result<()> {
-    let role = admin_role(holder);
-    let held = assignments_in(holder, role, &holder.home, services.clock.now());
-    // what a partner's admin holds reaches beyond its home, where the caller's rights were not looked at
-    let is_in_reach = role != AdminRole::PartnerAdmin || context.caller.is_platform_admin() || is_self(context, holder);
-    if is_in_reach && covers(&context.caller, &held, holder.home.id) {
-        return Ok(());
-    }
-    let message = "They hold rights that you do not".to_owned();
-    Err(Error::Forbidden { message, code: "exceeds_caller" })
-}
-
-fn is_self(context: &Context, holder: &Holder) -> bool {
-    match (&context.caller.actor, &holder.kind) {
-        (Actor::User { id, .. }, HolderKind::User(user)) => *id == user.id,
-        _ => false,
-    }
 }
 
 /// What is found is changed only by who may in its tenant.
