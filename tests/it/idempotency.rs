@@ -360,7 +360,7 @@ async fn a_client_that_retries_until_it_is_answered_leaves_what_one_leaves_whate
             }
             1 => {
                 world.servers.mariadb.kill().await;
-                world.servers.mariadb.restart().await.expect("MariaDB comes back");
+                world.servers.restart_mariadb().await.expect("MariaDB comes back");
             }
             _ => {
                 let victim = rng.random_range(0..world.apis.len());

@@ -155,7 +155,7 @@ async fn without_mariadb_everything_is_503_and_comes_back() {
     let pids: Vec<i32> = world.apis.iter().chain(&world.worker).map(Server::pid).collect();
     world.servers.mariadb.kill().await;
     mariadb_gone(&world, &domain).await;
-    world.servers.mariadb.restart().await.expect("MariaDB is back");
+    world.servers.restart_mariadb().await.expect("MariaDB is back");
     writes_again(&world, &domain, "after").await;
     for pid in pids {
         assert!(scaidns::dev::process::Identity::of(pid).is_some(), "a process of ScaiDNS has ended");
@@ -164,13 +164,14 @@ async fn without_mariadb_everything_is_503_and_comes_back() {
 }
 
 async fn a_mariadb_that_hangs_is_503() {
-    let world = World::builder("mariadb-hangs").start().await;
+    let mut world = World::builder("mariadb-hangs").start().await;
     let domain = world.live(&world.admin(), "shop").await;
     world.admin().add(&domain, "www", "A", "192.0.2.1").await;
     world.served(&domain.at("www"), RecordType::A, &["192.0.2.1"]).await;
     world.servers.mariadb.pause();
     mariadb_gone(&world, &domain).await;
     world.servers.mariadb.resume();
+    world.servers.revive_pdns().await.expect("PowerDNS is back");
     writes_again(&world, &domain, "after").await;
     world.stop().await;
 }

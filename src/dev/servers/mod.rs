@@ -22,6 +22,9 @@ use super::{DevError, Ports, files};
 /// How long a server may take until it answers.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
+/// PowerDNS ends itself a second after its look for zones to transfer has failed.
+const PDNS_ENDS_WITHIN: Duration = Duration::from_secs(3);
+
 /// The database ScaiDNS keeps its own data in; its user has the same name, and may make others called `scaidns_…`.
 pub const DATABASE: &str = "scaidns";
 /// The database and user of PowerDNS.
@@ -57,6 +60,25 @@ impl Servers {
         };
         let ((mariadb, pdns), redis) = tokio::try_join!(Box::pin(database), redis::start(&data, &connection))?;
         Ok(Self { mariadb, redis, pdns, connection })
+    }
+
+    /// Starts MariaDB again, then sees to PowerDNS.
+    pub async fn restart_mariadb(&mut self) -> Result<(), DevError> {
+        self.mariadb.restart().await?;
+        self.revive_pdns().await
+    }
+
+    /// Does what a service manager does, for as long as the database's absence may still end PowerDNS: its look for
+    /// zones to transfer, which comes every few seconds, ends the whole server where it finds no database.
+    pub async fn revive_pdns(&mut self) -> Result<(), DevError> {
+        let watched = tokio::time::Instant::now() + PDNS_ENDS_WITHIN;
+        while tokio::time::Instant::now() < watched {
+            if self.pdns.process.ended().is_some() {
+                return self.pdns.restart().await;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
     }
 
     /// Ends all three, PowerDNS before the database it stands on.

@@ -84,7 +84,7 @@ async fn mariadb_killed_in_the_middle_of_writes_tears_nothing() {
         tokio::time::sleep(Duration::from_micros(rng.random_range(0..40_000))).await;
         world.servers.mariadb.kill().await;
         until_callers_hear_of_it(&load, &[503]).await;
-        world.servers.mariadb.restart().await.expect("MariaDB comes back");
+        world.servers.restart_mariadb().await.expect("MariaDB comes back");
         if round < ROUNDS {
             hurry(&world).await;
         }
