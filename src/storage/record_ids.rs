@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 
 use crate::ids::{RecordId, TenantId, ZoneId};
 
-use super::{Db, Result, StorageError};
+use super::intents::{self, Standing};
+use super::{Db, Result, StorageError, zones};
 
 /// Of (name, type, content).
 pub type Digest = [u8; 16];
@@ -106,4 +107,35 @@ pub async fn replace(
         query.build().execute(&mut **tx).await?;
     }
     Ok(())
+}
+
+/// The next zones that have rows, by id.
+pub async fn zones_after(db: &Db, place: Option<ZoneId>, limit: u32) -> Result<Vec<ZoneId>> {
+    // nil is nobody's id
+    let place = place.map_or_else(uuid::Uuid::nil, |zone| zone.0);
+    let sql = "SELECT DISTINCT zone_id FROM record_ids WHERE zone_id > ? ORDER BY zone_id LIMIT ?";
+    let zones: Vec<uuid::Uuid> = sqlx::query_scalar(sql).bind(place).bind(limit).fetch_all(db.pool()).await?;
+    Ok(zones.into_iter().map(ZoneId).collect())
+}
+
+/// Removes rows whose records are gone, if the zone still stands as it did when they were found and nothing is under way.
+pub async fn forget(db: &Db, zone: ZoneId, standing: Standing, orphans: &[RecordId]) -> Result<u64> {
+    let mut tx = db.pool().begin().await?;
+    let row = zones::lock(&mut tx, zone).await?;
+    if row.is_none_or(|row| row.standing() != standing) || intents::exists_for_zone(&mut tx, zone).await? {
+        return Ok(0);
+    }
+    let mut swept = 0;
+    for chunk in orphans.chunks(PER_STATEMENT) {
+        let mut query = QueryBuilder::new("DELETE FROM record_ids WHERE zone_id = ");
+        query.push_bind(zone.0).push(" AND id IN (");
+        let mut list = query.separated(", ");
+        for id in chunk {
+            list.push_bind(id.0);
+        }
+        query.push(")");
+        swept += query.build().execute(&mut *tx).await?.rows_affected();
+    }
+    tx.commit().await?;
+    Ok(swept)
 }

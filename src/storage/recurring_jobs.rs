@@ -4,6 +4,7 @@
 use sqlx::mysql::MySqlRow;
 use sqlx::{FromRow, MySql, QueryBuilder, Row};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{Db, Result};
 
@@ -99,6 +100,17 @@ pub async fn note(db: &Db, run: RunHold, outcome: &std::result::Result<u64, Stri
     .bind(run.epoch)
     .execute(db.pool())
     .await?;
+    Ok(())
+}
+
+/// Where a job that walks through everything goes on; None: from the beginning.
+pub async fn place(db: &Db, name: &str) -> Result<Option<Uuid>> {
+    let query = sqlx::query_scalar("SELECT place FROM recurring_jobs WHERE name = ?").bind(name);
+    Ok(query.fetch_optional(db.pool()).await?.flatten())
+}
+
+pub async fn set_place(db: &Db, name: &str, place: Option<Uuid>) -> Result<()> {
+    sqlx::query("UPDATE recurring_jobs SET place = ? WHERE name = ?").bind(place).bind(name).execute(db.pool()).await?;
     Ok(())
 }
 

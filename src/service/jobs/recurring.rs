@@ -10,6 +10,7 @@ use crate::storage::{
     revocations, within,
 };
 
+use super::super::zone_writer::id_sweep;
 use super::super::{Error, Result, Services, sync, tsig_keys, validation, webhooks, zone_life};
 use super::run;
 
@@ -62,6 +63,7 @@ pub const RECURRING: &[Recurring] = &[
         time_limit: CLEANING_LIMIT,
         run: |services| Box::pin(zone_life::purge(services)),
     },
+    cleaning(id_sweep::RECURRING, |services| Box::pin(async { services.writer.sweep_record_ids().await })),
     cleaning("resting_names", |services| Box::pin(async { Ok(fences::sweep_rests(&services.db).await?) })),
     cleaning("settled_batches", |services| Box::pin(async { in_steps(services, intents::sweep_outcomes).await })),
     cleaning("revocations", |services| Box::pin(async { in_steps(services, revocations::sweep).await })),

@@ -35,6 +35,10 @@ impl IdBook {
         }
     }
 
+    pub fn rows(&self) -> impl Iterator<Item = &RecordIdRow> {
+        self.by_id.values()
+    }
+
     /// About what it takes in memory.
     pub fn octets(&self) -> usize {
         const PER_ROW: usize = 160;

@@ -13,6 +13,7 @@ mod compile;
 mod decide;
 mod emptying;
 mod going_live;
+pub mod id_sweep;
 mod ids;
 mod life;
 mod live_batch;

@@ -227,3 +227,32 @@ async fn a_remembered_zone_that_was_withdrawn_or_removed_elsewhere_takes_no_writ
     assert!(matches!(two.apply(add("b.gone.test")).await, Err(Error::NotFound(_))));
     assert!(matches!(two.view(&access).await, Err(Error::NotFound(_))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_of_records_that_an_outsider_took_away_are_swept_and_no_others() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.live(&writer, "swept.test").await;
+    for name in ["stays.swept.test", "goes.swept.test"] {
+        writer.apply(addition(&access, name, RecordType::A, "192.0.2.1")).await.expect("written");
+    }
+    let ids = async || {
+        let view = writer.view(&access).await.expect("the zone");
+        view.records_where(|key| key.record_type == RecordType::A).map(|record| record.id).collect::<Vec<_>>()
+    };
+    assert_eq!((ids().await.len(), world.count("SELECT COUNT(*) FROM record_ids").await), (2, 2));
+    assert_eq!(writer.sweep_record_ids().await.expect("swept"), 0, "all of them stand");
+    let patch = [RrsetPatch::delete("goes.swept.test.".into(), "A")];
+    assert!(matches!(world.pdns().patch("swept.test", &patch).await, PatchAnswer::Applied { .. }));
+    assert_eq!(writer.sweep_record_ids().await.expect("swept"), 1);
+    assert_eq!(world.count("SELECT COUNT(*) FROM record_ids").await, 1);
+    let left = ids().await;
+    assert_eq!(left.len(), 1);
+    // the row of the one that stands is still its own
+    let update = RecordOperation::Update { id: left[0], content: Some("192.0.2.2".into()), ttl: None, disabled: None };
+    let mut write = addition(&access, "stays.swept.test", RecordType::A, "192.0.2.1");
+    write.operations = vec![update];
+    writer.apply(write).await.expect("changed");
+    assert_eq!(ids().await, left);
+    assert_eq!(writer.sweep_record_ids().await.expect("swept"), 0);
+}
