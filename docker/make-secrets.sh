@@ -10,7 +10,7 @@ random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 make() { [ -s "secrets/$1" ] || random > "secrets/$1"; }
 
 for name in mariadb-root-password database-password pdns-database-password pdns-api-key \
-            scaikey-client-secret scaikey-webhook-secret session-secret api-key-pepper; do
+            scaikey-client-secret scaikey-webhook-secret session-secret api-key-pepper audit-seal-key; do
   make "$name"
 done
 [ -s secrets/database-url ] || printf 'mysql://scaidns:%s@mariadb:3306/scaidns' "$(cat secrets/database-password)" > secrets/database-url

@@ -1,5 +1,6 @@
 //! The command line: stdout for data, stderr for the rest, exit codes as documented.
 
+mod audit;
 #[cfg(feature = "dev")]
 mod dev;
 mod doctor;
@@ -50,6 +51,8 @@ enum Command {
     Sync(sync::SyncArgs),
     /// Make API keys from the operator's side
     Keys(keys::KeysArgs),
+    /// Verify the audit log
+    Audit(audit::AuditArgs),
     /// Run the whole product on loopback, for development
     #[cfg(feature = "dev")]
     Dev(dev::DevArgs),
@@ -65,6 +68,7 @@ pub async fn run() -> ExitCode {
         Command::Health(args) => Box::pin(health::run(args)).await,
         Command::Sync(args) => Box::pin(sync::run(args)).await,
         Command::Keys(args) => Box::pin(keys::run(args)).await,
+        Command::Audit(args) => Box::pin(audit::run(args)).await,
         #[cfg(feature = "dev")]
         Command::Dev(args) => Box::pin(dev::run(args)).await,
     };

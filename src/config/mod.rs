@@ -111,6 +111,8 @@ pub struct Secrets {
     pub session_secret: SecretString,
     /// `SCAIKEY_WEBHOOK_SECRET`: comma separated.
     pub webhook_secrets: Vec<SecretString>,
+    /// `AUDIT_SEAL_KEY`: comma separated, newest first, each at least 32 bytes. Without any the audit log is not sealed.
+    pub audit_seal_keys: Vec<SecretString>,
 }
 
 #[derive(Clone, Debug)]
@@ -224,6 +226,7 @@ impl Config {
                 api_key_peppers: r.secrets("API_KEY_PEPPER", 32),
                 session_secret: r.long_secret("SESSION_SECRET", 32),
                 webhook_secrets: r.secrets("SCAIKEY_WEBHOOK_SECRET", 1),
+                audit_seal_keys: r.optional_secrets("AUDIT_SEAL_KEY", 32),
             },
             validation: ValidationConfig {
                 resolvers: r.socket_addresses("VALIDATION_RESOLVERS", "1.1.1.1,8.8.8.8,9.9.9.9", 53),

@@ -85,7 +85,16 @@ impl<'a> Reader<'a> {
 
     pub fn secrets(&mut self, name: &str, least: usize) -> Vec<SecretString> {
         let value = self.required(name);
-        split(&value)
+        self.split_secrets(name, &value, least)
+    }
+
+    pub fn optional_secrets(&mut self, name: &str, least: usize) -> Vec<SecretString> {
+        let value = self.text(name, "");
+        self.split_secrets(name, &value, least)
+    }
+
+    fn split_secrets(&mut self, name: &str, value: &str, least: usize) -> Vec<SecretString> {
+        split(value)
             .into_iter()
             .map(|secret| {
                 self.check_length(name, &secret, least);

@@ -17,6 +17,9 @@ pub struct Secrets {
     pub scaikey_webhook_secret: String,
     pub api_key_pepper: String,
     pub session_secret: String,
+    /// Empty in a folder of an earlier version: nothing is sealed there.
+    #[serde(default)]
+    pub audit_seal_key: String,
 }
 
 impl Secrets {
@@ -37,6 +40,7 @@ impl Secrets {
             scaikey_webhook_secret: random(),
             api_key_pepper: random(),
             session_secret: random(),
+            audit_seal_key: random(),
         };
         let text = serde_json::to_string_pretty(&secrets).map_err(|e| DevError::Invalid(e.to_string()))?;
         files::write_private(&path, text)?;

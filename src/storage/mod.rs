@@ -7,6 +7,7 @@ pub mod access_grants;
 pub mod api_keys;
 pub mod audit;
 pub mod audit_log;
+pub mod audit_seals;
 pub mod cleaning;
 pub mod denials;
 pub mod directory;

@@ -3,7 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Trials, World, trials};
+use std::time::Duration;
+
+use crate::support::{Trials, World, eventually_within, scaidns, trials};
 
 pub fn tests() -> Trials {
     trials![
@@ -13,6 +15,7 @@ pub fn tests() -> Trials {
         a_tenant_sees_its_own_and_the_platform_all,
         entries_can_be_read_one_by_one_and_never_changed,
         wrong_filters_are_refused,
+        the_log_is_sealed_and_verified_from_the_command_line,
     ]
 }
 
@@ -178,4 +181,35 @@ async fn wrong_filters_are_refused() {
     for query in ["start_date=soon", "end_date=2026-02-30", "page=0", "page_size=101", "cursor=x", "action=%00"] {
         user.get(&format!("/admin/audit-logs/?{query}")).await.refused(422, "validation_error");
     }
+}
+
+async fn the_log_is_sealed_and_verified_from_the_command_line() {
+    let world = World::builder("sealed").replicas(1).start().await;
+    let domain = world.live(&world.admin(), "sealed").await;
+    world.admin().add(&domain, "www", "A", "192.0.2.1").await;
+    let verify = async |more: &[&str]| {
+        let arguments: Vec<&str> = ["audit", "verify", "--json"].into_iter().chain(more.iter().copied()).collect();
+        let output = scaidns(&arguments, &world.env).await;
+        (output.code, serde_json::from_str::<Value>(&output.stdout).unwrap_or_default(), output.stderr)
+    };
+    eventually_within(Duration::from_secs(60), "everything is sealed", || async {
+        let (code, report, stderr) = verify(&[]).await;
+        assert_eq!((code, &report["problems"]), (Some(0), &json!([])), "{report} {stderr}");
+        let is_sealed = report["unsealed"] == 0 && report["sealed"].as_u64().is_some_and(|sealed| sealed >= 4);
+        if is_sealed { Ok(()) } else { Err(report.to_string()) }
+    })
+    .await;
+    let head = verify(&[]).await.1["head"].as_str().expect("a head").to_owned();
+    assert!(world.log("worker").contains("sealed up to here"), "the head is logged");
+    assert_eq!(verify(&["--head", &head]).await.0, Some(0));
+    sqlx::query("UPDATE audit_log SET actor_id = 'key_nobody' WHERE sequence = 2").execute(&world.db).await.expect("SQL");
+    let (code, report, stderr) = verify(&["--head", &head]).await;
+    assert_eq!((code, report["problems"].as_array().map(Vec::len)), (Some(6), Some(1)), "{report}");
+    assert!(report["problems"][0].as_str().is_some_and(|text| text.contains("entry 2 ")), "{report}");
+    assert!(stderr.contains("is not what was written"), "{stderr}");
+    assert_eq!(verify(&["--head", "5"]).await.0, Some(2));
+    let mut unsealed = world.env.clone();
+    unsealed.retain(|(name, _)| name != "AUDIT_SEAL_KEY");
+    assert_eq!(scaidns(&["audit", "verify"], &unsealed).await.code, Some(2));
+    world.stop().await;
 }

@@ -58,6 +58,7 @@ impl Environment {
             ("ALLOW_PRIVATE_TARGETS", "127.0.0.0/8".to_owned()),
             ("API_KEY_PEPPER", secrets.api_key_pepper.clone()),
             ("SESSION_SECRET", secrets.session_secret.clone()),
+            ("AUDIT_SEAL_KEY", secrets.audit_seal_key.clone()),
             ("EXTERNAL_URL", urls[0].clone()),
             ("NAMESERVERS", NAMESERVERS.to_owned()),
             ("ENVIRONMENT", "development".to_owned()),

@@ -11,6 +11,7 @@ use crate::storage::{
 };
 
 use super::super::zone_writer::id_sweep;
+use super::super::audit_seal::{self, Chain};
 use super::super::{Error, Result, Services, sync, tsig_keys, validation, webhooks, zone_life};
 use super::run;
 
@@ -85,6 +86,12 @@ pub const RECURRING: &[Recurring] = &[
     cleaning("idempotency_keys", |services| Box::pin(async { in_steps(services, idempotency::sweep).await })),
     cleaning("unproven_claims", |services| Box::pin(zone_life::remove_unproven(services))),
     cleaning("expired_challenges", |services| Box::pin(validation::expire(services))),
+    Recurring {
+        name: "audit_seals",
+        every: LOOKED_FOR_EVERY,
+        time_limit: CLEANING_LIMIT,
+        run: |services| Box::pin(audit_seal::seal(services)),
+    },
     cleaning("audit_retention", |services| Box::pin(end_audit_entries(services))),
     Recurring {
         name: "denials",
@@ -98,9 +105,14 @@ pub const RECURRING: &[Recurring] = &[
 /// Where the operator has said how long entries of the audit log are kept.
 async fn end_audit_entries(services: &Services) -> Result<u64> {
     let Some(days) = services.config.audit_retention_days else { return Ok(0) };
+    let chain = Chain::new(&services.config.secrets.audit_seal_keys);
     let mut swept = 0;
     for _ in 0..STATEMENTS_PER_RUN {
-        match cleaning_of::audit_entries(&services.db, days).await? {
+        let removed = match &chain {
+            Some(chain) => audit_seal::retire(services, chain, days).await?,
+            None => cleaning_of::audit_entries(&services.db, days).await?,
+        };
+        match removed {
             0 => break,
             count => swept += count,
         }

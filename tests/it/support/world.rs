@@ -402,6 +402,7 @@ fn environment(
         ("EXTERNAL_URL", format!("http://127.0.0.1:{}", ports.api(0))),
         ("SESSION_SECRET", secrets.session_secret.clone()),
         ("API_KEY_PEPPER", secrets.api_key_pepper.clone()),
+        ("AUDIT_SEAL_KEY", secrets.audit_seal_key.clone()),
         ("VALIDATION_RESOLVERS", registrar.resolver_address().to_string()),
         ("VALIDATION_AUTHORITATIVE_PORT", ports.dns().to_string()),
         ("VALIDATION_ALLOW_PRIVATE_NAMESERVERS", "true".to_owned()),
