@@ -16,6 +16,10 @@ pub enum Failure {
     Invalid(String),
     #[error("{0}")]
     Upstream(String),
+    #[error("{0}")]
+    Unauthenticated(String),
+    #[error("{0}")]
+    NotAllowed(String),
 }
 
 /// The code for whatever came up to the top.
@@ -26,6 +30,8 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return ExitCode::from(match failure {
             Failure::Usage(_) => 2,
+            Failure::Unauthenticated(_) => 3,
+            Failure::NotAllowed(_) => 4,
             Failure::NotFound(_) => 5,
             Failure::Invalid(_) => 6,
             Failure::Upstream(_) => 7,

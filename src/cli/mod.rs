@@ -1,6 +1,7 @@
 //! The command line: stdout for data, stderr for the rest, exit codes as documented.
 
 mod audit;
+mod client;
 #[cfg(feature = "dev")]
 mod dev;
 mod doctor;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -53,6 +54,13 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Verify the audit log
     Audit(audit::AuditArgs),
+    /// Print what completes commands in a shell
+    Completions {
+        /// bash, zsh, fish, …
+        shell: clap_complete::Shell,
+    },
+    #[command(flatten)]
+    Client(client::ClientCommand),
     /// Run the whole product on loopback, for development
     #[cfg(feature = "dev")]
     Dev(dev::DevArgs),
@@ -69,6 +77,11 @@ pub async fn run() -> ExitCode {
         Command::Sync(args) => Box::pin(sync::run(args)).await,
         Command::Keys(args) => Box::pin(keys::run(args)).await,
         Command::Audit(args) => Box::pin(audit::run(args)).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "scaidns", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Client(command) => Box::pin(client::run(command)).await,
         #[cfg(feature = "dev")]
         Command::Dev(args) => Box::pin(dev::run(args)).await,
     };

@@ -173,4 +173,3 @@ fn seal_of(row: &MySqlRow, column: &str) -> Result<Seal> {
     let seal = octets.as_deref().map(Seal::try_from);
     seal.and_then(std::result::Result::ok).ok_or_else(|| StorageError::Corrupt(format!("{column} is no seal")))
 }
-

@@ -202,7 +202,10 @@ async fn the_log_is_sealed_and_verified_from_the_command_line() {
     let head = verify(&[]).await.1["head"].as_str().expect("a head").to_owned();
     assert!(world.log("worker").contains("sealed up to here"), "the head is logged");
     assert_eq!(verify(&["--head", &head]).await.0, Some(0));
-    sqlx::query("UPDATE audit_log SET actor_id = 'key_nobody' WHERE sequence = 2").execute(&world.db).await.expect("SQL");
+    sqlx::query("UPDATE audit_log SET actor_id = 'key_nobody' WHERE sequence = 2")
+        .execute(&world.db)
+        .await
+        .expect("SQL");
     let (code, report, stderr) = verify(&["--head", &head]).await;
     assert_eq!((code, report["problems"].as_array().map(Vec::len)), (Some(6), Some(1)), "{report}");
     assert!(report["problems"][0].as_str().is_some_and(|text| text.contains("entry 2 ")), "{report}");

@@ -11,6 +11,7 @@ mod support;
 mod audit;
 mod bulk;
 mod bulk_delete;
+mod client;
 mod containers;
 mod crash;
 mod dnssec;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         ("audit", audit::tests()),
         ("bulk", bulk::tests()),
         ("bulk_delete", bulk_delete::tests()),
+        ("client", client::tests()),
         ("containers", containers::tests()),
         ("crash", crash::tests()),
         ("dnssec", dnssec::tests()),

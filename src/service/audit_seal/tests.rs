@@ -94,7 +94,10 @@ async fn an_edited_removed_moved_or_cut_entry_is_found() {
     let edits: &[(&[&'static str], &str)] = &[
         (&["UPDATE audit_log SET details = '{}' WHERE sequence = 3"], "[Altered { sequence: 3"),
         (&["UPDATE audit_log SET resource_name = NULL WHERE sequence = 1"], "[Altered { sequence: 1"),
-        (&["UPDATE audit_log SET created_at = created_at + INTERVAL 1 SECOND WHERE sequence = 6"], "[Altered { sequence: 6"),
+        (
+            &["UPDATE audit_log SET created_at = created_at + INTERVAL 1 SECOND WHERE sequence = 6"],
+            "[Altered { sequence: 6",
+        ),
         (&["DELETE FROM audit_log WHERE sequence = 2"], "[Missing { first: 2, last: 2 }"),
         (&["DELETE FROM audit_log WHERE sequence <= 2"], "[Missing { first: 1, last: 2 }"),
         (&["DELETE FROM audit_log WHERE sequence >= 5"], "[Cut { last: 4, known: 6 }"),

@@ -10,8 +10,8 @@ use crate::storage::{
     revocations, within,
 };
 
-use super::super::zone_writer::id_sweep;
 use super::super::audit_seal::{self, Chain};
+use super::super::zone_writer::id_sweep;
 use super::super::{Error, Result, Services, sync, tsig_keys, validation, webhooks, zone_life};
 use super::run;
 
