@@ -1,6 +1,7 @@
 //! The command line: stdout for data, stderr for the rest, exit codes as documented.
 
 mod audit;
+mod changes;
 mod client;
 #[cfg(feature = "dev")]
 mod dev;
@@ -52,6 +53,8 @@ enum Command {
     Sync(sync::SyncArgs),
     /// Make API keys from the operator's side
     Keys(keys::KeysArgs),
+    /// Look after changes whose outcome is unknown
+    Changes(changes::ChangesArgs),
     /// Verify the audit log
     Audit(audit::AuditArgs),
     /// Print what completes commands in a shell
@@ -76,6 +79,7 @@ pub async fn run() -> ExitCode {
         Command::Health(args) => Box::pin(health::run(args)).await,
         Command::Sync(args) => Box::pin(sync::run(args)).await,
         Command::Keys(args) => Box::pin(keys::run(args)).await,
+        Command::Changes(args) => Box::pin(changes::run(args)).await,
         Command::Audit(args) => Box::pin(audit::run(args)).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "scaidns", &mut std::io::stdout());

@@ -135,6 +135,34 @@ pub async fn summary(db: &Db) -> Result<(i64, Option<i64>)> {
     Ok(sqlx::query_as(sql).fetch_one(db.pool()).await?)
 }
 
+/// A change under way, for operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenIntent {
+    pub zone_name: String,
+    pub change: ChangeId,
+    pub kind: String,
+    pub age_seconds: i64,
+    /// How often recovery has taken it up.
+    pub attempts: u32,
+}
+
+/// Changes under way, oldest first.
+pub async fn open(db: &Db, limit: u32) -> Result<Vec<OpenIntent>> {
+    let sql = "SELECT zone_name, change_id, kind, CAST(TIMESTAMPDIFF(SECOND, created_at, NOW(6)) AS SIGNED) AS age, epoch \
+               FROM zone_intents ORDER BY created_at LIMIT ?";
+    let rows = sqlx::query(sql).bind(limit).fetch_all(db.pool()).await?;
+    let open = |row: &MySqlRow| {
+        Ok(OpenIntent {
+            zone_name: row.try_get("zone_name")?,
+            change: ChangeId(row.try_get("change_id")?),
+            kind: row.try_get("kind")?,
+            age_seconds: row.try_get("age")?,
+            attempts: row.try_get("epoch")?,
+        })
+    };
+    rows.iter().map(open).collect()
+}
+
 /// Recovery takes an intent over: whoever raises the epoch owns it. False: somebody else did.
 pub async fn take_over(db: &Db, intent: &Intent) -> Result<bool> {
     let done = sqlx::query(

@@ -50,9 +50,9 @@ use tokio::sync::Semaphore;
 
 use crate::authz::{Permission, ZoneAccess};
 use crate::clock::Clock;
-use crate::ids::{TenantId, ZoneId};
+use crate::ids::{ChangeId, TenantId, ZoneId};
 use crate::pdns::Pdns;
-use crate::storage::{Db, intents};
+use crate::storage::{Db, intents, within};
 
 use super::context::{ActorRecord, RequestInfo};
 use super::idempotency::Run;
@@ -180,6 +180,13 @@ impl ZoneWriter {
             }
             waiting = now;
         }
+    }
+
+    /// Settles a change past its deadline, which recovery cannot decide, as an operator says that it ended; None: there
+    /// is none of this id.
+    pub async fn settle_as(&self, change: ChangeId, ran: bool) -> Result<Option<Recovered>> {
+        let Some(intent) = within(intents::find_overdue(&self.inner.db, change)).await? else { return Ok(None) };
+        Ok(Some(self.inner.recovery().settle_as(intent, ran).await))
     }
 
     /// Recovers what is past its deadline; how many were looked at.

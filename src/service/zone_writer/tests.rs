@@ -277,6 +277,37 @@ async fn a_server_that_sleeps_longer_than_every_timeout_tears_nothing() {
 }
 
 #[tokio::test]
+async fn a_change_whose_marker_somebody_took_away_is_settled_as_the_operator_says() {
+    let world = World::start().await;
+    let writer = world.writer();
+    for ran in [false, true] {
+        let name = if ran { "ran.test" } else { "never.test" };
+        let access = world.live(&writer, name).await;
+        let zone = ZoneName::trusted(name.into());
+        let (intent, _, changes) = intend(&world, &writer.inner, &access, &format!("x.{name}")).await;
+        if ran {
+            let sent = world.pdns().patch(name, &protocol::write(&zone, intent.change, &changes)).await;
+            assert!(matches!(sent, PatchAnswer::Applied { .. }));
+        }
+        let outsider = [crate::pdns::RrsetPatch::delete(protocol::marker_name(&zone), "TXT")];
+        assert!(matches!(world.pdns().patch(name, &outsider).await, PatchAnswer::Applied { .. }));
+        assert_eq!(writer.settle_as(intent.change, ran).await.expect("looked"), None, "it is not overdue yet");
+        let overdue = "UPDATE zone_intents SET deadline = NOW(6) - INTERVAL 1 SECOND";
+        sqlx::query(overdue).execute(world.db.pool()).await.expect("SQL");
+        let waiting = intents::find(&world.db, intent.change).await.expect("look").expect("still there");
+        assert!(
+            matches!(writer.inner.recovery().run(waiting).await, Recovered::Undecided(why) if why.starts_with("diverged"))
+        );
+        sqlx::query(overdue).execute(world.db.pool()).await.expect("SQL");
+        let settled = writer.settle_as(intent.change, ran).await.expect("settled");
+        assert_eq!(settled, Some(if ran { Recovered::Applied } else { Recovered::Dropped }));
+        let in_history = world.count("SELECT COUNT(*) FROM zone_changes WHERE changes LIKE '%x.%.test%'").await;
+        assert_eq!(in_history, i64::from(ran));
+        writer.apply(addition(&access, &format!("after.{name}"), RecordType::A, "192.0.2.1")).await.expect("goes on");
+    }
+}
+
+#[tokio::test]
 async fn a_zone_is_withdrawn_returned_and_deleted_for_good() {
     let world = World::start().await;
     let writer = world.writer();
