@@ -25,6 +25,10 @@ pub struct ExportQuery {
     /// `bind` (default), `json` or `csv`.
     #[param(required = false)]
     format: Option<String>,
+    /// The records as they were at this revision of the domain (see its changes); the present where absent, 0 is the
+    /// empty domain.
+    #[param(required = false)]
+    revision: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -130,7 +134,7 @@ pub async fn export(
     ApiQuery(query): ApiQuery<ExportQuery>,
 ) -> Result<Json<Exported>, ApiError> {
     let format = format(query.format.as_deref())?;
-    let (view, zone_file) = zone_files::export(&services, &context, id, format).await?;
+    let (view, zone_file) = zone_files::export(&services, &context, id, (format, query.revision)).await?;
     Ok(Json(Exported {
         domain_id: id.to_string(),
         domain_name: view.row.name.to_string(),
@@ -150,7 +154,7 @@ pub async fn download(
     ApiQuery(query): ApiQuery<ExportQuery>,
 ) -> Result<([(HeaderName, String); 2], String), ApiError> {
     let format = format(query.format.as_deref())?;
-    let (view, zone_file) = zone_files::export(&services, &context, id, format).await?;
+    let (view, zone_file) = zone_files::export(&services, &context, id, (format, query.revision)).await?;
     let extension = match format {
         ZoneFileFormat::Bind => "zone",
         ZoneFileFormat::Json => "json",

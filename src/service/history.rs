@@ -14,7 +14,7 @@ use crate::storage::zones::ZoneRow;
 
 use super::context::ActorRecord;
 use super::rrsets::{self, ChangedRrsets};
-use super::zone_writer::RecordOperation;
+use super::zone_writer::{RecordOperation, ZoneView};
 use super::zones::load;
 use super::{Context, Error, PageRequest, Result, Services};
 
@@ -192,6 +192,21 @@ pub async fn restore(
     check_revision(&row, "revision", revision)?;
     let changes = between(services, &access, revision, row.revision).await?;
     rrsets::apply(services, context, changing, put_back(changes, force), dry_run).await
+}
+
+/// Takes a zone as it stands back to what it was at a revision.
+pub(super) async fn rewind(services: &Services, access: &ZoneAccess, view: &mut ZoneView, revision: u64) -> Result<()> {
+    if revision > view.row.revision {
+        let message = format!("there is no such revision: the domain is at {}", view.row.revision);
+        return Err(Error::schema(&["query", "revision"], message));
+    }
+    if revision == view.row.revision {
+        return Ok(());
+    }
+    let changes = between(services, access, revision, view.row.revision).await?;
+    let serial = within(history::serial_at(&services.db, access, revision)).await?;
+    view.take_back(&changes, serial);
+    Ok(())
 }
 
 fn put_back(changes: Vec<RrsetChange>, force: bool) -> Vec<RecordOperation> {

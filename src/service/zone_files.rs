@@ -15,7 +15,7 @@ use super::context::ActorRecord;
 use super::zone_names::NamedZone;
 use super::zone_writer::{Grouping, RecordOperation, WriteOutcome, ZoneView, ZoneWrite};
 use super::zones::{locate, zone_resource};
-use super::{Context, Error, Refusal, Result, Services};
+use super::{Context, Error, Refusal, Result, Services, history};
 
 /// What the audit log calls an import.
 const ACTION: &str = "domain.import";
@@ -84,18 +84,23 @@ pub struct Imported {
     pub changes: Vec<RrsetChange>,
 }
 
-/// The records that the caller may read, as a file.
+/// The records that the caller may read, as a file; as they were at a revision, where one is given.
 pub async fn export(
     services: &Services,
     context: &Context,
     zone: ZoneId,
-    format: ZoneFileFormat,
+    (format, revision): (ZoneFileFormat, Option<u64>),
 ) -> Result<(ZoneView, String)> {
     let (named, access) = locate(services, context, zone, Permission::RecordsRead).await?;
-    let view = services.writer.view(&access).await?;
+    let mut view = services.writer.view(&access).await?;
+    let mut after = json!({"format": format.as_str()});
+    if let Some(revision) = revision {
+        history::rewind(services, &access, &mut view, revision).await?;
+        after["revision"] = revision.into();
+    }
     let text = view.zone_file(format);
     let actor = ActorRecord::from(&context.caller.actor);
-    let values = (json!(null), json!({"format": format.as_str()}));
+    let values = (json!(null), after);
     let (resource, now) = (zone_resource(named.id, &named.name), services.clock.now());
     let entry = audit::entry(&actor, &context.request, Some(named.tenant), "domain.export", resource, values, now);
     within_write(async {

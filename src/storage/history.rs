@@ -175,6 +175,13 @@ pub async fn page(db: &Db, access: &ZoneAccess, from: From, limit: u32, octets: 
     Ok(query.fetch_all(db.pool()).await?)
 }
 
+/// The SOA's serial at a revision; none while the zone was not live.
+pub async fn serial_at(db: &Db, access: &ZoneAccess, revision: u64) -> Result<Option<u32>> {
+    let sql = "SELECT serial FROM zone_changes WHERE zone_id = ? AND revision = ?";
+    let query = sqlx::query_scalar(sql).bind(access.zone().id.0).bind(revision);
+    Ok(query.fetch_optional(db.pool()).await?.flatten())
+}
+
 /// How many changes the zone has had, up to [`COUNT_MAX`] + 1.
 pub async fn count(db: &Db, access: &ZoneAccess) -> Result<u64> {
     let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM zone_changes WHERE zone_id = ? LIMIT ?) counted";

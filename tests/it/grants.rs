@@ -120,6 +120,12 @@ async fn is_read_in_part(bob: &Api, admin: &Api, domain: &Domain, (own, hidden):
     let foreign = admin.request(Method::GET, &domain.records()).header("If-None-Match", &tag);
     assert_eq!(admin.send(foreign).await.status, 200, "one caller's tag is nothing to another");
     bob.get(&domain.record(&id(own))).await.ok();
+    for revision in ["", "&revision=4", "&revision=3"] {
+        let file = bob.get(&format!("{}/export?format=csv{revision}", domain.path())).await.ok();
+        let file = file["zone_file"].as_str().expect("a text");
+        assert_eq!(file.lines().count(), 2, "the head and the record: {file}");
+        assert!(file.contains("192.0.2.1"), "{file}");
+    }
     for record in hidden {
         let path = domain.record(&id(record));
         bob.get(&path).await.refused(404, "not_found");

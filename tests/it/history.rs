@@ -18,6 +18,7 @@ pub fn tests() -> Trials {
         what_others_wrote_is_not_overwritten_unasked,
         the_timers_of_the_soa_go_back_and_its_serial_goes_on,
         the_history_leads_from_nothing_to_what_stands,
+        a_file_of_a_revision_is_what_stood_then,
     ]
 }
 
@@ -325,4 +326,54 @@ async fn the_history_leads_from_nothing_to_what_stands() {
     assert_eq!(api.check(&again).await["is_valid"], true);
     api.add(&again, "www", "A", "192.0.2.1").await;
     assert_eq!(replayed(&history(&api, &again).await), stands(&api, &again).await);
+}
+
+async fn a_file_of_a_revision_is_what_stood_then() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let domain = world.pending(&api, "filed").await;
+    let export = async |query: &str| {
+        let body = api.get(&format!("{}/export{query}", domain.path())).await.ok();
+        body["zone_file"].as_str().expect("a text").to_owned()
+    };
+    put(&api, &domain, &["www A 192.0.2.1", "@ TXT first"]).await;
+    let pending = export("").await;
+    world.publish(&domain).await;
+    assert_eq!(api.check(&domain).await["is_valid"], true);
+    let mut files = vec![export("?revision=0").await, pending, export("").await];
+    for lines in [
+        &["www A 192.0.2.2|192.0.2.3", "new CNAME elsewhere.example."][..],
+        &["www A", "@ TXT second"],
+        &["www AAAA ::1"],
+    ] {
+        put(&api, &domain, lines).await;
+        files.push(export("").await);
+    }
+    let off = json!({"name": "off", "type": "A", "content": "192.0.2.9", "disabled": true, "ttl": 77});
+    api.post(&domain.records(), off).await.ok();
+    files.push(export("").await);
+    assert!(!files[0].contains(" IN ") && files[1].contains("192.0.2.1") && !files[1].contains("SOA"), "{files:?}");
+    for (revision, file) in files.iter().enumerate() {
+        // the serial is that of then, too
+        assert_eq!(&export(&format!("?revision={revision}")).await, file, "revision {revision}");
+    }
+    for (format, extension) in [("bind", "zone"), ("json", "json"), ("csv", "csv")] {
+        let path = format!("{}/export/download?format={format}&revision=3", domain.path());
+        let answer = api.get(&path).await;
+        let disposition = format!("attachment; filename=\"{}.{extension}\"", domain.name);
+        assert_eq!((answer.status, answer.header("content-disposition")), (200, disposition.as_str()));
+        assert_eq!(answer.text, export(&format!("?format={format}&revision=3")).await);
+        assert!(answer.text.contains("192.0.2.3") && !answer.text.contains("second"), "{}", answer.text);
+    }
+    let entry = world.audit(&format!("resource_id={}&action=domain.export", domain.id)).await.pop().expect("an entry");
+    assert_eq!(entry["details"]["after"], json!({"format": "csv", "revision": 3}));
+    for door in ["export", "export/download"] {
+        let path = format!("{}/{door}", domain.path());
+        let detail = api.get(&format!("{path}?revision=99")).await.refused(422, "validation_error");
+        assert_eq!(detail[0]["loc"], json!(["query", "revision"]));
+        assert_eq!(detail[0]["msg"], "there is no such revision: the domain is at 6");
+        api.get(&format!("{path}?revision=-1")).await.refused(422, "validation_error");
+        api.get(&format!("{path}?revision=x")).await.refused(422, "validation_error");
+    }
+    world.other().get(&format!("{}/export?revision=1", domain.path())).await.refused(404, "not_found");
 }

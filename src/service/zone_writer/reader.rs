@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::authz::{Permission, ZoneAccess};
 use crate::dns::zone_file::{self, ZoneFileFormat};
-use crate::dns::{RecordRef, RrsetKey, ZoneContent, serial as serials};
+use crate::dns::{RecordRef, RrsetChange, RrsetKey, ZoneContent, serial as serials};
 use crate::ids::{ChangeId, RecordId};
 use crate::resolve;
 use crate::storage::zones::ZoneRow;
@@ -45,6 +45,15 @@ impl ZoneView {
     /// The records that may be read, written down.
     pub fn zone_file(&self, format: ZoneFileFormat) -> String {
         zone_file::write(format, &self.content, |key| self.is_readable(key))
+    }
+
+    /// Makes the view what it was before these changes. The serial is that of then, where the zone had one.
+    pub fn take_back(&mut self, changes: &[RrsetChange], serial: Option<u32>) {
+        self.content.undo(changes);
+        self.serial = serial;
+        if let Some(serial) = serial {
+            self.content.set_serial(serial);
+        }
     }
 
     fn is_readable(&self, key: &RrsetKey) -> bool {
