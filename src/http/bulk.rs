@@ -9,14 +9,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::dns::Warning;
 use crate::ids::{RecordId, ZoneId};
 use crate::service::bulk::{self, Bulk, BulkDone};
 use crate::service::records::NewRecord;
+use crate::service::zone_writer::RecordView;
 use crate::service::{Error, Refusal, SchemaProblem, Services};
 
 use super::error::{ApiError, ErrorDetail};
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, parse_part};
-use super::records::{CreateRecord, DryRun, RecordItem, item};
+use super::records::{CreateRecord, DryRun, RecordItem, item, ptr_item};
 
 const RECORDS_MAX: usize = 500; // contract
 
@@ -159,9 +161,12 @@ fn wanted(sent: &[Value], continue_on_error: bool, dry_run: bool) -> Result<Bulk
 }
 
 fn answer(done: BulkDone, sent: &[Value], dry_run: bool) -> BulkCreated {
-    let BulkDone { zone, records, refused } = done;
-    let created: Vec<RecordItem> =
-        records.into_iter().map(|(view, warnings)| item(&zone, view, warnings, None)).collect();
+    let BulkDone { zone, records, mut ptrs, refused } = done;
+    let made = |(view, warnings): (RecordView, Vec<Warning>)| {
+        let ptr = ptrs.remove(&view.id).map(ptr_item);
+        RecordItem { ptr, ..item(&zone, view, warnings, None) }
+    };
+    let created: Vec<RecordItem> = records.into_iter().map(made).collect();
     let errors: Vec<BulkError> = refused
         .into_iter()
         .map(|Refusal { index, error }| BulkError {
@@ -180,7 +185,7 @@ fn answer(done: BulkDone, sent: &[Value], dry_run: bool) -> BulkCreated {
 }
 
 fn answer_deleted(done: BulkDone, sent: &[String], dry_run: bool) -> BulkDeleted {
-    let BulkDone { zone, records, refused } = done;
+    let BulkDone { zone, records, ptrs: _, refused } = done;
     let deleted: Vec<RecordItem> =
         records.into_iter().map(|(view, warnings)| item(&zone, view, warnings, None)).collect();
     let errors: Vec<BulkDeleteError> = refused

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::dns::{FieldError, RrsetKey, Warning};
 use crate::ids::{RecordId, ZoneId};
+use crate::service::address_ptrs::PtrOutcome;
 use crate::service::entity_tag::EntityTag;
 use crate::service::records::{self, Checked, Found, NewRecord, RecordFilter, Written};
 use crate::service::zone_names::NamedZone;
@@ -54,9 +55,34 @@ pub struct RecordItem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub warnings: Vec<WarningItem>,
+    /// Where a PTR was asked for: what became of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ptr: Option<PtrItem>,
     /// `false`: only asked (`dry_run`), nothing was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<bool>,
+}
+
+/// What became of the PTR of an address.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RecordPtr)]
+pub struct PtrItem {
+    /// `created`, `exists`, `skipped`, or `unknown`: it was sent, and no answer came.
+    #[schema(example = "created")]
+    pub status: String,
+    /// The reverse zone that it stands in, or would.
+    #[schema(required = true)]
+    pub zone_id: Option<String>,
+    #[schema(required = true)]
+    pub zone_name: Option<String>,
+    #[schema(example = "1.2.0.192.in-addr.arpa")]
+    pub name: String,
+    /// Of the PTR, where it stands there now.
+    #[schema(required = true)]
+    pub record_id: Option<String>,
+    /// Why there is none.
+    #[schema(required = true)]
+    pub detail: Option<String>,
 }
 
 /// A remark on a field.
@@ -101,6 +127,10 @@ pub struct CreateRecord {
     pub ttl: Option<u32>,
     #[serde(default)]
     pub disabled: bool,
+    /// Of an A or AAAA: its PTR is written, too, where your tenant has a reverse zone for it that you may write to. The
+    /// record itself never fails because of it.
+    #[serde(default)]
+    pub ptr: bool,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -199,7 +229,7 @@ pub async fn list(
     })
 }
 
-/// Adds a record.
+/// Adds a record; with `ptr: true` an address with its PTR.
 #[utoipa::path(post, path = "/api/v1/domains/{id}/records", tag = "records", params(("id" = String, Path), DryRun),
     request_body = CreateRecord, responses((status = 200, body = RecordItem)))]
 pub async fn create(
@@ -347,14 +377,27 @@ impl RecordPlace {
 
 impl From<CreateRecord> for NewRecord {
     fn from(body: CreateRecord) -> Self {
-        let CreateRecord { name, record_type, content, ttl, disabled } = body;
-        Self { name, record_type, content, ttl, disabled }
+        let CreateRecord { name, record_type, content, ttl, disabled, ptr } = body;
+        Self { name, record_type, content, ttl, disabled, ptr }
     }
 }
 
 fn written_item(written: Written, query: &DryRun) -> RecordItem {
-    let Written { zone, record, warnings } = written;
-    item(&zone, record, warnings, query.wanted().then_some(false))
+    let Written { zone, record, warnings, ptr } = written;
+    let ptr = ptr.map(ptr_item);
+    RecordItem { ptr, ..item(&zone, record, warnings, query.wanted().then_some(false)) }
+}
+
+pub fn ptr_item(outcome: PtrOutcome) -> PtrItem {
+    let PtrOutcome { status, zone, name, record, detail } = outcome;
+    PtrItem {
+        status: status.as_str().to_owned(),
+        zone_id: zone.as_ref().map(|zone| zone.id.to_string()),
+        zone_name: zone.map(|zone| zone.name.to_string()),
+        name,
+        record_id: record.map(|record| record.to_string()),
+        detail,
+    }
 }
 
 pub fn item(zone: &NamedZone, view: RecordView, warnings: Vec<Warning>, applied: Option<bool>) -> RecordItem {
@@ -371,6 +414,7 @@ pub fn item(zone: &NamedZone, view: RecordView, warnings: Vec<Warning>, applied:
         created_at,
         updated_at,
         warnings: warnings.into_iter().map(warning).collect(),
+        ptr: None,
         applied,
     }
 }

@@ -1,11 +1,15 @@
 //! Many records of one zone in one call: one change, however many they are.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
+
 use crate::authz::{Permission, ZoneAccess};
-use crate::dns::Warning;
+use crate::dns::{OwnerName, Warning};
 use crate::ids::{RecordId, ZoneId};
 
+use super::address_ptrs::PtrOutcome;
 use super::context::ActorRecord;
-use super::records::{NewRecord, addition};
+use super::records::{self, NewRecord, addition};
 use super::zone_names::NamedZone;
 use super::zone_writer::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome, ZoneWrite};
 use super::zones::locate;
@@ -25,6 +29,8 @@ pub struct BulkDone {
     pub zone: NamedZone,
     /// As they are now, or as they were before they went.
     pub records: Vec<(RecordView, Vec<Warning>)>,
+    /// Of those that it was asked for.
+    pub ptrs: HashMap<RecordId, PtrOutcome>,
     /// With `continue_on_error`: those left out, in their order.
     pub refused: Vec<Refusal>,
 }
@@ -33,7 +39,29 @@ pub async fn create(services: &Services, context: &Context, zone: ZoneId, wanted
     let (zone, access) = locate(services, context, zone, Permission::RecordsCreate).await?;
     let named = zone.clone();
     let work = Work { action: "record.bulk_create", done: "created" };
-    run(services, context, (zone, access), work, wanted, |record| addition(&named, record)).await
+    let (with_ptr, dry_run) = (with_ptr(&named, &wanted.parts), wanted.dry_run);
+    let mut done = run(services, context, (zone, access), work, wanted, |record| addition(&named, record)).await?;
+    let wanted: Vec<(RecordView, Option<u32>)> =
+        done.records.iter().filter_map(|(view, _)| Some((view.clone(), *with_ptr.get(&address_of(view)?)?))).collect();
+    if !wanted.is_empty() {
+        let ids: Vec<RecordId> = wanted.iter().map(|(view, _)| view.id).collect();
+        let told = records::ptrs(services, context, &named, wanted, dry_run).await;
+        done.ptrs = ids.into_iter().zip(told).collect();
+    }
+    Ok(done)
+}
+
+/// The addresses whose PTRs are wanted, as they are known by after the write, and their TTLs.
+fn with_ptr(zone: &NamedZone, parts: &[Result<NewRecord>]) -> HashMap<(OwnerName, IpAddr), Option<u32>> {
+    let wanted = parts.iter().flatten().filter(|record| record.ptr);
+    let address = |record: &NewRecord| {
+        Some(((OwnerName::parse(&record.name, &zone.name).ok()?, record.content.trim().parse().ok()?), record.ttl))
+    };
+    wanted.filter_map(address).collect()
+}
+
+fn address_of(view: &RecordView) -> Option<(OwnerName, IpAddr)> {
+    Some((view.reference.key.name.clone(), view.reference.content.parse().ok()?))
 }
 
 pub async fn delete(services: &Services, context: &Context, zone: ZoneId, wanted: Bulk<RecordId>) -> Result<BulkDone> {
@@ -88,7 +116,7 @@ async fn run<T>(
         .into_iter()
         .filter_map(|RecordOutcome { before, after, warnings }| Some((after.or(before)?, warnings)))
         .collect();
-    Ok(BulkDone { zone, records, refused })
+    Ok(BulkDone { zone, records, ptrs: HashMap::new(), refused })
 }
 
 /// Records that cannot be made are an outcome like any other. Where none is left to be made, the zone still says

@@ -1,5 +1,6 @@
 //! The use cases, transport-free: authorize, load, decide, write, record.
 
+pub mod address_ptrs;
 pub mod api_keys;
 pub mod audit;
 pub mod audit_log;

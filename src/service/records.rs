@@ -1,10 +1,13 @@
 //! Records, one at a time; many are in [`super::bulk`]. Whatever changes a zone goes through the zone writer.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::authz::Permission;
 use crate::dns::{FieldError, OwnerName, RecordRef, RecordType, RrsetKey, Warning};
 use crate::ids::{RecordId, ZoneId};
 use crate::storage::zones::ZoneRow;
 
+use super::address_ptrs::{self, PtrOutcome, WantedPtr};
 use super::context::ActorRecord;
 use super::entity_tag::EntityTag;
 use super::zone_names::NamedZone;
@@ -23,6 +26,8 @@ pub struct NewRecord {
     pub content: String,
     pub ttl: Option<u32>,
     pub disabled: bool,
+    /// Of an address: its PTR is wanted, too.
+    pub ptr: bool,
 }
 
 /// What of a record is to change; None leaves it.
@@ -61,6 +66,8 @@ pub struct Written {
     pub zone: NamedZone,
     pub record: RecordView,
     pub warnings: Vec<Warning>,
+    /// Where it was asked for.
+    pub ptr: Option<PtrOutcome>,
 }
 
 /// What a check brought.
@@ -115,9 +122,41 @@ pub async fn create(
     dry_run: bool,
 ) -> Result<Written> {
     let (named, access) = locate(services, context, zone, Permission::RecordsCreate).await?;
+    let (with_ptr, ttl) = (record.ptr, record.ttl);
     let operation = addition(&named, record)?;
     let outcome = services.writer.apply(write(context, access, operation, dry_run)).await?;
-    written(named, outcome)
+    let mut written = written(named, outcome)?;
+    if with_ptr {
+        let wanted = vec![(written.record.clone(), ttl)];
+        written.ptr = ptrs(services, context, &written.zone, wanted, dry_run).await.pop();
+    }
+    Ok(written)
+}
+
+/// Writes the PTRs of addresses that were added, with the TTLs that these were given; one outcome for each.
+pub(super) async fn ptrs(
+    services: &Services,
+    context: &Context,
+    zone: &NamedZone,
+    records: Vec<(RecordView, Option<u32>)>,
+    dry_run: bool,
+) -> Vec<PtrOutcome> {
+    let (mut outcomes, mut wanted, mut places) = (Vec::with_capacity(records.len()), Vec::new(), Vec::new());
+    for (place, (record, ttl)) in records.into_iter().enumerate() {
+        let RecordRef { key, content } = record.reference;
+        // its canonical form
+        let address: IpAddr = content.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        outcomes.push(PtrOutcome::skipped(address, "A disabled record has no PTR"));
+        if !record.disabled {
+            wanted.push(WantedPtr { address, host: key.name, ttl });
+            places.push(place);
+        }
+    }
+    let told = address_ptrs::write(services, context, zone.tenant, wanted, dry_run).await;
+    for (place, outcome) in places.into_iter().zip(told) {
+        outcomes[place] = outcome;
+    }
+    outcomes
 }
 
 pub async fn update(
@@ -154,7 +193,7 @@ pub async fn check(services: &Services, context: &Context, zone: ZoneId, record:
     };
     match asked {
         Ok(outcome) => {
-            let Written { zone, record, warnings } = written(named, outcome)?;
+            let Written { zone, record, warnings, ptr: _ } = written(named, outcome)?;
             Ok(Checked { zone, record: Some(record), errors: Vec::new(), warnings })
         }
         Err(Error::Invalid { message, field: Some(field), .. }) => Ok(refused(named, field, message)),
@@ -168,17 +207,15 @@ fn refused(zone: NamedZone, field: &'static str, message: String) -> Checked {
 }
 
 pub(super) fn addition(zone: &NamedZone, record: NewRecord) -> Result<RecordOperation> {
-    let NewRecord { name, record_type, content, ttl, disabled } = record;
+    let NewRecord { name, record_type, content, ttl, disabled, ptr } = record;
     if name.chars().count() > NAME_CHARACTERS_MAX {
         return Err(Error::invalid("name", "the name is too long"));
     }
-    Ok(RecordOperation::Add {
-        record_type: RecordType::parse(&record_type)?,
-        name: OwnerName::parse(&name, &zone.name)?,
-        content,
-        ttl,
-        disabled,
-    })
+    let record_type = RecordType::parse(&record_type)?;
+    if ptr && !matches!(record_type, RecordType::A | RecordType::Aaaa) {
+        return Err(Error::invalid("ptr", "only an A or AAAA has a PTR"));
+    }
+    Ok(RecordOperation::Add { record_type, name: OwnerName::parse(&name, &zone.name)?, content, ttl, disabled })
 }
 
 fn write(context: &Context, access: crate::authz::ZoneAccess, operation: RecordOperation, dry_run: bool) -> ZoneWrite {
@@ -198,5 +235,5 @@ fn written(zone: NamedZone, outcome: WriteOutcome) -> Result<Written> {
         return Err(Error::Internal("a write without an outcome".into()));
     };
     let record = after.or(before).ok_or_else(|| Error::Internal("an outcome without a record".into()))?;
-    Ok(Written { zone, record, warnings })
+    Ok(Written { zone, record, warnings, ptr: None })
 }

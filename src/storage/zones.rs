@@ -152,6 +152,24 @@ pub async fn named(db: &Db, visibility: &Visibility, name: &str) -> Result<Vec<Z
     Ok(query.build_query_as().fetch_all(db.pool()).await?)
 }
 
+/// The visible zones of any of these names.
+pub async fn named_any(db: &Db, visibility: &Visibility, names: &[String]) -> Result<Vec<ZoneRow>> {
+    const NAMES_PER_QUERY: usize = 1_000; // far below the 65,535 that a statement may bind
+    let mut found = Vec::new();
+    for names in names.chunks(NAMES_PER_QUERY) {
+        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM zones z WHERE z.name IN (NULL"));
+        for name in names {
+            query.push(", ").push_bind(name);
+        }
+        query.push(")");
+        if let Some(tenant) = visibility.tenant() {
+            query.push(" AND z.tenant_id = ").push_bind(tenant.0);
+        }
+        found.extend(query.build_query_as::<ZoneRow>().fetch_all(db.pool()).await?);
+    }
+    Ok(found)
+}
+
 /// The zone for a writer: its row as it is now, and whether a change is under way at its name.
 pub async fn for_write(db: &Db, zone: ZoneId) -> Result<Option<(ZoneRow, Option<super::intents::IntentMark>)>> {
     let sql = format!(

@@ -54,6 +54,15 @@ fn assert_replayed(first: &Answer, second: &Answer) {
     assert_eq!(first.header("content-type"), second.header("content-type"));
 }
 
+/// Loses the answers to requests that changed the domain under a key, as a replica does that dies before it keeps them.
+pub async fn lose_answers(world: &World, domain: &Domain) {
+    let sql = "UPDATE idempotency_keys SET status = NULL, headers = NULL, body = NULL, decisions = NULL, \
+               deadline = NOW(6) - INTERVAL 1 SECOND WHERE digest IN (SELECT s.digest FROM idempotency_steps s \
+               JOIN zone_changes c ON c.batch_id = s.batch_id JOIN zones z ON z.id = c.zone_id WHERE z.name = ?)";
+    let lost = sqlx::query(sql).bind(&domain.name).execute(&world.db).await.expect("written");
+    assert!(lost.rows_affected() > 0, "there are none");
+}
+
 async fn changes(world: &World, domain: &Domain) -> i64 {
     let sql = "SELECT COUNT(*) FROM zone_changes c JOIN zones z ON z.id = c.zone_id WHERE z.name = ?";
     sqlx::query_scalar(sql).bind(&domain.name).fetch_one(&world.db).await.expect("a count")

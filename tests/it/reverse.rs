@@ -17,6 +17,9 @@ pub fn tests() -> Trials {
         a_part_of_a_24_is_led_to_by_its_parent,
         a_network_of_several_zones_is_claimed_as_a_list,
         ptrs_are_written_together_or_not_at_all,
+        an_address_brings_its_ptr_where_there_is_a_zone_for_it,
+        many_addresses_bring_their_ptrs_in_one_call,
+        nobody_writes_a_ptr_where_it_may_not,
     ]
 }
 
@@ -212,4 +215,127 @@ async fn ptrs_are_written_together_or_not_at_all() {
     assert_eq!(asked["applied"], false);
     assert_eq!(api.get(&ptr(&domain)).await.ok()["total"], 1);
     api.post(&format!("{}/bulk", ptr(&domain)), json!({"ptrs": []})).await.refused(422, "validation_error");
+}
+
+/// An address with its PTR.
+fn with_ptr(name: &str, address: &str) -> Value {
+    let record_type = if address.contains(':') { "AAAA" } else { "A" };
+    json!({"name": name, "type": record_type, "content": address, "ptr": true})
+}
+
+async fn an_address_brings_its_ptr_where_there_is_a_zone_for_it() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let domain = world.live(&api, "with-ptrs").await;
+    let four = live(world, &api, "198.51.90.0/24").await;
+    let six = live(world, &api, "2001:db8:90::/48").await;
+    let add = async |body: Value| api.post(&domain.records(), body).await.ok();
+
+    let mut first = with_ptr("www", "198.51.90.1");
+    first["ttl"] = json!(120);
+    let made = add(first).await;
+    let there = api.records_where(&four, "type=PTR").await.remove(0);
+    let wanted = json!({"status": "created", "zone_id": four.id, "zone_name": four.name,
+        "name": "1.90.51.198.in-addr.arpa", "record_id": there["id"], "detail": null});
+    assert_eq!(made["ptr"], wanted);
+    assert_eq!((&there["content"], &there["ttl"]), (&json!(format!("{}.", domain.at("www"))), &json!(120)));
+    let made = add(with_ptr("www", "2001:db8:90::1")).await;
+    assert_eq!((&made["ptr"]["status"], &made["ptr"]["zone_id"]), (&json!("created"), &json!(six.id)), "{made}");
+    let addresses: Vec<IpAddr> = ["198.51.90.1", "2001:db8:90::1"].map(|ip| ip.parse().expect("an address")).to_vec();
+    let www = format!("{}.", domain.at("www"));
+    assert_eq!(dig(world, &addresses).await.into_values().collect::<Vec<_>>(), [www.clone(), www]);
+    assert_eq!(world.actions(there["id"].as_str().expect("an id")).await, ["record.create"]);
+
+    // what stands there stands
+    api.post(&ptr(&four), json!({"ip": "198.51.90.2", "hostname": domain.at("mail")})).await.ok();
+    let made = add(with_ptr("mail", "198.51.90.2")).await;
+    assert_eq!((&made["ptr"]["status"], &made["ptr"]["detail"]), (&json!("exists"), &Value::Null), "{made}");
+    let made = add(with_ptr("other", "198.51.90.2")).await;
+    assert_eq!(made["ptr"]["status"], "skipped", "{made}");
+    let detail = made["ptr"]["detail"].as_str().expect("a reason");
+    assert!(detail.contains(&domain.at("mail")), "{detail}");
+    // no zone, no name, no service: the address is there all the same
+    for (body, status) in [
+        (with_ptr("far", "203.0.250.1"), "skipped"),
+        (with_ptr("*.wild", "198.51.90.3"), "skipped"),
+        (json!({"name": "off", "type": "A", "content": "198.51.90.4", "ptr": true, "disabled": true}), "skipped"),
+    ] {
+        let made = add(body).await;
+        assert_eq!((&made["ptr"]["status"], made["ptr"]["detail"].is_string()), (&json!(status), true), "{made}");
+        assert!(made["id"].is_string());
+    }
+    let asked = api.post(&format!("{}?dry_run=true", domain.records()), with_ptr("dry", "198.51.90.9")).await.ok();
+    assert_eq!((&asked["applied"], &asked["ptr"]["status"]), (&json!(false), &json!("created")), "{asked}");
+    let plain = add(json!({"name": "plain", "type": "A", "content": "198.51.90.10"})).await;
+    assert_eq!(plain.get("ptr"), None);
+    assert_eq!(api.get(&ptr(&four)).await.ok()["total"], 2);
+    let text = json!({"name": "t", "type": "TXT", "content": "x", "ptr": true});
+    assert_eq!(api.post(&domain.records(), text).await.refused(400, "invalid")["field"], "ptr");
+    // an address that is refused brings none
+    api.post(&domain.records(), with_ptr("www", "198.51.90.1")).await.refused(409, "record_conflict");
+    // a zone that is still to be proven keeps it until then
+    let pending = Domain::new(api.post("/reverse-zones/", json!({"cidr": "198.51.94.0/24"})).await.ok());
+    let made = add(with_ptr("early", "198.51.94.1")).await;
+    assert_eq!((&made["ptr"]["status"], &made["ptr"]["zone_id"]), (&json!("created"), &json!(pending.id)), "{made}");
+    assert_eq!(api.get(&ptr(&pending)).await.ok()["total"], 1);
+    // and none that is withdrawn takes it
+    api.patch(&four.path(), json!({"status": "inactive"})).await.ok();
+    assert_eq!(add(with_ptr("late", "198.51.90.20")).await["ptr"]["status"], "skipped");
+}
+
+async fn many_addresses_bring_their_ptrs_in_one_call() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let domain = world.live(&api, "many-ptrs").await;
+    let zones = [live(world, &api, "198.51.91.0/24").await, live(world, &api, "198.51.92.0/24").await];
+    let serial = world.serial(&zones[0].name).await;
+    let address = |n: u8| format!("198.51.{}.{n}", 91 + n % 2);
+    let mut records: Vec<Value> = (0..200).map(|n| with_ptr(&format!("h{n}"), &address(n))).collect();
+    records.push(with_ptr("second", &address(7)));
+    records.push(json!({"name": "h0", "type": "TXT", "content": "without"}));
+    let body = json!({ "records": records });
+    let send = async || {
+        let request = api.request(reqwest::Method::POST, &format!("{}/bulk", domain.records()));
+        api.send(request.header("Idempotency-Key", format!("ptrs-{}", domain.id)).json(&body)).await
+    };
+    let first = send().await;
+    assert_eq!(send().await.text, first.text, "sent again, it is answered again");
+    crate::idempotency::lose_answers(world, &domain).await;
+    assert!(send().await.text == first.text, "and where the answer was lost, too");
+    let made = first.ok();
+    let created = made["created"].as_array().expect("records");
+    let statuses: Vec<&Value> = created.iter().map(|record| &record["ptr"]["status"]).collect();
+    assert!(statuses[..200].iter().all(|status| **status == "created"), "{made}");
+    assert_eq!((statuses[200], created[201].get("ptr")), (&json!("skipped"), None));
+    let addresses: Vec<IpAddr> = (0..200).map(|n| address(n).parse().expect("an address")).collect();
+    let wanted: BTreeMap<IpAddr, String> =
+        (0..200).map(|n| (addresses[n], format!("{}.", domain.at(&format!("h{n}"))))).collect();
+    assert_eq!(dig(world, &addresses).await, wanted);
+    assert_eq!(world.serial(&zones[0].name).await, serial + 1, "one change for each zone");
+}
+
+async fn nobody_writes_a_ptr_where_it_may_not() {
+    let world = World::shared().await;
+    let (api, other) = (world.admin(), world.other());
+    let reverse = live(world, &api, "198.51.93.0/24").await;
+    let theirs = world.live(&other, "their-ptrs").await;
+    let made = other.post(&theirs.records(), with_ptr("www", "198.51.93.1")).await;
+    assert!(!made.text.contains(&reverse.id), "{}", made.text);
+    assert_eq!(made.ok()["ptr"]["status"], "skipped");
+    // a key that may write in the forward domain alone
+    let domain = world.live(&api, "forward-only").await;
+    let user = world.admin_user();
+    let grant = json!({"grant_type": "user", "grantee_id": scaidns::dev::scaikey::directory::NORTHWIND_USER_2,
+        "role": "domain_manager"});
+    user.post(&format!("{}/access-grants", domain.path()), grant).await.ok();
+    let carol = world.user(scaidns::dev::scaikey::directory::NORTHWIND_USER_2);
+    crate::support::eventually("the grant counts", || async {
+        let answer = carol.get(&domain.records()).await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.text) }
+    })
+    .await;
+    let made = carol.post(&domain.records(), with_ptr("www", "198.51.93.2")).await;
+    assert!(!made.text.contains(&reverse.id), "{}", made.text);
+    assert_eq!(made.ok()["ptr"]["status"], "skipped");
+    assert_eq!(api.get(&ptr(&reverse)).await.ok()["total"], 0);
 }

@@ -77,6 +77,9 @@ struct AddArgs {
     /// Kept, not served
     #[arg(long)]
     disabled: bool,
+    /// Write the PTR of an address, too, where there is a reverse zone for it
+    #[arg(long)]
+    ptr: bool,
     #[command(flatten)]
     dry_run: DryRun,
 }
@@ -121,11 +124,12 @@ pub async fn run(connection: &Connection, args: RecordsArgs) -> anyhow::Result<(
             output.list(&connection.get(&format!("/domains/{id}/records"), &query).await?, &COLUMNS);
         }
         RecordsCommand::Add(args) => {
-            let AddArgs { domain, name, record_type, content, ttl, disabled, dry_run } = args;
+            let AddArgs { domain, name, record_type, content, ttl, disabled, ptr, dry_run } = args;
             let id = connection.domain(&domain).await?;
             let mut body = json!({"name": name, "type": record_type.to_uppercase(), "content": content});
             put(&mut body, "ttl", ttl);
             put(&mut body, "disabled", disabled.then_some(true));
+            put(&mut body, "ptr", ptr.then_some(true));
             output.object(&connection.post(&format!("/domains/{id}/records"), &dry_run.query(), body).await?);
         }
         RecordsCommand::Update(args) => {
