@@ -129,6 +129,8 @@ id_types! {
     ChangeId = "chg";
     /// A job: work that no request waits for.
     JobId = "job";
+    /// A template of records, one of a tenant's own or one that every installation has.
+    TemplateId = "tpl";
     /// A TSIG key.
     TsigKeyId = "tsig";
     /// A request, where the caller brought no id of its own.

@@ -11,18 +11,22 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::dns::catalogue;
+use crate::dns::template::Values;
 use crate::ids::ZoneId;
+use crate::service::templates::claimed::Choice;
 use crate::service::transfers::{self, TransferState};
 use crate::service::zone_life;
 use crate::service::zones::{self, ZoneClaim, ZoneDetail, ZonePatch};
 use crate::service::{Error, Services};
 use crate::storage::zone_lists::{ZoneCursor, ZoneFilter};
+use crate::storage::zone_templates::ZoneTemplateState;
 use crate::storage::zones::ZoneRow;
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
 use super::paging::{Page, decode_cursor, page_request};
+use super::templates::SkippedRecord;
 use super::validation::ValidationItem;
 
 /// A domain in a list.
@@ -76,8 +80,24 @@ pub struct DomainDetail {
     /// The challenge to meet, while the domain is `pending_validation`.
     pub validation: Option<ValidationItem>,
     pub cidr: Option<String>,
+    /// With which the domain was claimed.
+    pub template: Option<DomainTemplateItem>,
     #[serde(with = "time::serde::rfc3339::option")]
     pub deleted_at: Option<OffsetDateTime>,
+}
+
+/// The template that a domain was claimed with, and what came of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DomainTemplateItem {
+    #[schema(example = "tpl_01jd0000000000000000000000")]
+    pub template_id: String,
+    /// As it was called then.
+    pub name: String,
+    /// Null: it waits for the domain to go live.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub applied_at: Option<OffsetDateTime>,
+    /// Records of it that could not be, since others stood there by then.
+    pub skipped_records: Vec<SkippedRecord>,
 }
 
 /// How the last transfer of a secondary domain went.
@@ -120,6 +140,11 @@ pub struct CreateDomain {
     pub tsig_key_id: Option<String>,
     /// Of a reverse zone: its network, which must fit its name.
     pub cidr: Option<String>,
+    /// A template that is applied when the domain goes live. It is checked and kept as it is now: that it is changed or
+    /// deleted until then makes no difference.
+    pub template_id: Option<String>,
+    /// Its variables.
+    pub template_variables: Option<Values>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -209,8 +234,22 @@ pub async fn create(
     Authenticated(context): Authenticated,
     ApiJson(body): ApiJson<CreateDomain>,
 ) -> Result<Json<DomainDetail>, ApiError> {
-    let CreateDomain { name, domain_type, default_ttl, description, cidr, masters, tsig_key_id } = body;
-    let claim = ZoneClaim { name, zone_type: domain_type, default_ttl, description, cidr, masters, tsig_key_id };
+    let CreateDomain {
+        name,
+        domain_type: zone_type,
+        default_ttl,
+        description,
+        cidr,
+        masters,
+        tsig_key_id,
+        template_id,
+        template_variables,
+    } = body;
+    if template_id.is_none() && template_variables.is_some() {
+        return Err(Error::schema(&["body", "template_id"], "is missing beside template_variables").into());
+    }
+    let template = template_id.map(|template| Choice { template, given: template_variables.unwrap_or_default() });
+    let claim = ZoneClaim { name, zone_type, default_ttl, description, cidr, masters, tsig_key_id, template };
     let created = zones::create(&services, &context, claim).await?;
     Ok(Json(detail(&services, created)))
 }
@@ -352,7 +391,7 @@ pub fn item(row: ZoneRow) -> DomainItem {
 }
 
 pub fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
-    let ZoneDetail { row, nameservers, validation, source, transfer, dnssec_status } = found;
+    let ZoneDetail { row, nameservers, validation, source, transfer, template, dnssec_status } = found;
     let tsig_key = source.as_ref().and_then(|source| source.tsig_key);
     let settings = match &row.settings {
         Value::Object(settings) => settings.clone(),
@@ -370,9 +409,16 @@ pub fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
         transfer: transfer.map(transfer_item),
         validation: validation.map(|validation| ValidationItem::new(services, &row, validation)),
         cidr: row.cidr.clone(),
+        template: template.map(template_item),
         deleted_at: row.deleted_at,
         item: item(row),
     }
+}
+
+fn template_item(state: ZoneTemplateState) -> DomainTemplateItem {
+    let ZoneTemplateState { id, name, applied_at, skipped } = state;
+    let skipped_records = skipped.into_iter().map(SkippedRecord::from).collect();
+    DomainTemplateItem { template_id: id.to_string(), name, applied_at, skipped_records }
 }
 
 fn transfer_item(transfer: TransferState) -> TransferItem {

@@ -30,6 +30,7 @@ mod reverse_zones;
 mod roles;
 mod routes;
 mod rrsets;
+mod templates;
 mod tenants;
 mod tsig_keys;
 mod users;

@@ -13,6 +13,7 @@ const COLLECTIONS: &[&str] = &[
     "/api/v1/roles",
     "/api/v1/reverse-zones",
     "/api/v1/tsig-keys",
+    "/api/v1/templates",
     "/api/v1/admin/audit-logs",
     "/api/v1/admin/users",
     "/api/v1/admin/groups",

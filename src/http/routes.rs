@@ -9,7 +9,8 @@ use crate::service::Services;
 
 use super::{
     access_grants, api_keys, audit_logs, auth, bulk, dnssec, domains, groups, health, history, jobs, login, me,
-    record_search, records, reverse_zones, roles, rrsets, tenants, tsig_keys, users, validation, webhooks, zone_files,
+    record_search, records, reverse_zones, roles, rrsets, templates, tenants, tsig_keys, users, validation, webhooks,
+    zone_files,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
@@ -41,6 +42,11 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(reverse_zones::list_ptrs, reverse_zones::create_ptr))
         .routes(routes!(reverse_zones::create_ptrs))
         .routes(routes!(reverse_zones::delete_ptr))
+        .routes(routes!(templates::list, templates::create_or_apply))
+        .routes(routes!(templates::built_ins))
+        .routes(routes!(templates::get, templates::update, templates::delete))
+        .routes(routes!(templates::required_variables))
+        .routes(routes!(templates::preview))
         .routes(routes!(zone_files::export))
         .routes(routes!(zone_files::download))
         .routes(routes!(zone_files::import_text))

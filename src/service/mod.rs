@@ -31,6 +31,7 @@ pub mod roles;
 pub mod rrsets;
 mod services;
 pub mod sync;
+pub mod templates;
 pub mod transfers;
 pub mod tsig_keys;
 pub mod validation;

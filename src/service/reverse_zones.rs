@@ -73,6 +73,7 @@ pub async fn create(services: &Services, context: &Context, claim: ReverseClaim)
             cidr: Some(network.to_string()),
             masters: None,
             tsig_key_id: None,
+            template: None,
         };
         made.push(zones::create(services, context, claim).await?);
     }

@@ -8,6 +8,7 @@ use crate::ids::{ValidationId, ZoneId};
 use crate::storage::secondary_zones::{self, Source};
 use crate::storage::validations::{self, ValidationRow};
 use crate::storage::zone_lists::{self, Found, Start, ZoneCursor, ZoneFilter};
+use crate::storage::zone_templates::{self, ZoneTemplate, ZoneTemplateState};
 use crate::storage::zones::{self, NewZone, ZoneRow};
 use crate::storage::{audit as audit_log, signing, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
@@ -15,6 +16,7 @@ use crate::tenancy::{ZoneStatus, ZoneType};
 use super::audit::{self, Resource};
 use super::context::ActorRecord;
 use super::records::{RecordFilter, listed};
+use super::templates::claimed::{self, Choice};
 use super::transfers::{self, TransferState};
 use super::validation::{TXT_RECORD, new_challenge};
 use super::zone_life::{departure, make_room, status_values};
@@ -40,6 +42,8 @@ pub struct ZoneClaim {
     pub tsig_key_id: Option<String>,
     /// Of a reverse zone; its name says it, too.
     pub cidr: Option<String>,
+    /// What is to be in it from the start.
+    pub template: Option<Choice>,
 }
 
 /// What of a zone's row is to change; None leaves it.
@@ -61,6 +65,8 @@ pub struct ZoneDetail {
     /// Of a secondary zone.
     pub source: Option<Source>,
     pub transfer: Option<TransferState>,
+    /// With which it was claimed.
+    pub template: Option<ZoneTemplateState>,
 }
 
 /// One page of zones.
@@ -150,6 +156,8 @@ pub(super) async fn detail(services: &Services, mut row: ZoneRow, access: &ZoneA
         ZoneType::Secondary => within(secondary_zones::find(&services.db, row.id)).await?,
         ZoneType::Primary | ZoneType::ReverseIpv4 | ZoneType::ReverseIpv6 => None,
     };
+    // it tells of records all over the zone
+    let template = if access.is_limited() { None } else { within(zone_templates::state(&services.db, access)).await? };
     // the rest is as good without it
     let transfer = transfers::state(services, &row).await.ok().flatten();
     Ok(ZoneDetail {
@@ -158,6 +166,7 @@ pub(super) async fn detail(services: &Services, mut row: ZoneRow, access: &ZoneA
         validation,
         source,
         transfer,
+        template,
         dnssec_status,
     })
 }
@@ -185,6 +194,7 @@ pub async fn list(
 pub async fn create(services: &Services, context: &Context, claim: ZoneClaim) -> Result<ZoneDetail> {
     let access = decide_tenant(&context.caller, Permission::DomainsCreate)?;
     let source = check_source(services, context, &claim).await?;
+    let choice = claim.template.clone();
     let zone = check_claim(services, context, claim)?;
     let needs_proof = needs_proof(services, context, &zone.name).await?;
     if !needs_proof {
@@ -193,7 +203,9 @@ pub async fn create(services: &Services, context: &Context, claim: ZoneClaim) ->
     }
     let challenge = needs_proof.then(|| new_challenge(services, zone.id, TXT_RECORD));
     if !was_made(services, context, zone.id).await? {
-        insert(services, context, &access, &zone, (challenge.as_ref(), source.as_ref())).await?;
+        let template = claimed::chosen(services, context, &zone, choice).await?;
+        let more = With { challenge, source, template };
+        insert(services, context, &access, &zone, more).await?;
     }
     if !needs_proof {
         let (row, access) = load(services, context, zone.id, Permission::DomainsCreate).await?;
@@ -219,7 +231,7 @@ async fn was_made(services: &Services, context: &Context, zone: ZoneId) -> Resul
 }
 
 fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Result<NewZone> {
-    let ZoneClaim { name, zone_type, default_ttl, description, cidr, masters: _, tsig_key_id: _ } = claim;
+    let ZoneClaim { name, zone_type, default_ttl, description, cidr, masters: _, tsig_key_id: _, template: _ } = claim;
     let zone_type = ZoneType::parse(&zone_type)
         .ok_or_else(|| Error::invalid("domain_type", format!("unknown domain type '{}'", printable(&zone_type))))?;
     let name = ZoneName::parse(&name).map_err(|error| invalid_name(&error.to_string()))?;
@@ -314,17 +326,28 @@ pub async fn may_skip_proof(services: &Services, context: &Context, row: &ZoneRo
     Ok(!needs_proof(services, context, &row.name).await?)
 }
 
+/// What is kept with a claim.
+struct With {
+    challenge: Option<ValidationRow>,
+    source: Option<Source>,
+    template: Option<ZoneTemplate>,
+}
+
 async fn insert(
     services: &Services,
     context: &Context,
     access: &TenantAccess,
     zone: &NewZone,
-    (challenge, source): (Option<&ValidationRow>, Option<&Source>),
+    With { challenge, source, template }: With,
 ) -> Result<()> {
     let actor = ActorRecord::from(&context.caller.actor);
     let resource = zone_resource(zone.id, &zone.name);
-    let after = json!({ "name": zone.name.as_str(), "domain_type": zone.zone_type.as_str(), "default_ttl": zone.default_ttl,
-        "description": zone.description });
+    let mut after = json!({ "name": zone.name.as_str(), "domain_type": zone.zone_type.as_str(),
+        "default_ttl": zone.default_ttl, "description": zone.description });
+    if let Some(template) = &template {
+        after["template_id"] = json!(template.id);
+        after["template_variables"] = json!(template.given);
+    }
     let tenant = Some(access.tenant());
     let mut entries = vec![audit::entry(
         &actor,
@@ -344,11 +367,14 @@ async fn insert(
             error.into()
         }
     })?;
-    if let Some(source) = source {
+    if let Some(source) = &source {
         secondary_zones::insert(&mut tx, zone.id, source).await?;
     }
+    if let Some(template) = &template {
+        zone_templates::insert(&mut tx, zone.id, template).await?;
+    }
     quotas::check_zones(&mut tx, access.tenant(), &settings).await?;
-    if let Some(challenge) = challenge {
+    if let Some(challenge) = &challenge {
         validations::supersede(&mut tx, challenge).await?;
         let started = json!({ "validation_id": challenge.id, "validation_type": challenge.validation_type });
         let values = (Value::Null, started);
@@ -375,6 +401,7 @@ pub async fn go_live(
         services.writer.check_service(&row.name).await?;
         make_room(services, context, row, force_transfer).await?;
     }
+    claimed::apply(services, context, row).await?;
     let actor = ActorRecord::from(&context.caller.actor);
     let after = json!({ "status": ZoneStatus::Active, "validation_id": validation });
     let values = (json!({ "status": ZoneStatus::PendingValidation }), after);

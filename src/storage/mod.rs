@@ -29,11 +29,13 @@ pub mod secondary_zones;
 pub mod settlement;
 pub mod signing;
 pub mod staged;
+pub mod templates;
 #[cfg(all(test, feature = "dev"))]
 pub mod testing;
 pub mod tsig_keys;
 pub mod validations;
 pub mod zone_lists;
+pub mod zone_templates;
 pub mod zones;
 
 use std::str::FromStr;

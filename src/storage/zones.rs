@@ -423,6 +423,7 @@ pub async fn delete(tx: &mut Transaction<'_, MySql>, row: &ZoneRow) -> Result<()
         "DELETE FROM validations WHERE zone_id = ?",
         "DELETE FROM zone_signing WHERE zone_id = ?",
         "DELETE FROM secondary_zones WHERE zone_id = ?",
+        "DELETE FROM zone_templates WHERE zone_id = ?",
         "DELETE FROM zones WHERE id = ?",
     ] {
         sqlx::query(statement).bind(row.id.0).execute(&mut **tx).await?;

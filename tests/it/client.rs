@@ -11,6 +11,7 @@ pub fn tests() -> Trials {
         records_are_added_changed_and_removed,
         zone_files_go_in_and_come_out,
         reverse_zones_and_grants_are_looked_after,
+        templates_make_records,
         signing_is_shown,
         failures_have_the_exit_code_of_their_kind,
         settings_come_from_the_environment_or_a_file,
@@ -134,6 +135,9 @@ async fn reverse_zones_and_grants_are_looked_after() {
     let table = shell.ok(&["reverse", "ptrs", &domain.name]).await;
     assert!(table.contains("198.18.7.9") && table.contains("nine.example.net"), "{table}");
     assert!(shell.ok(&["reverse", "list", "--search", "198.18.7.0/24"]).await.contains(&domain.name));
+    let forward = world.live(&world.admin(), "typed").await;
+    let added = shell.json(&["records", "add", &forward.name, "ten", "A", "198.18.7.10", "--ptr"]).await;
+    assert_eq!(added["ptr"]["status"], "created", "{added}");
     shell.ok(&["reverse", "delete", &domain.name, "198.18.7.9"]).await;
     assert_eq!(shell.run(&["reverse", "lookup", "198.18.7.9"]).await.code, Some(5));
 
@@ -146,6 +150,25 @@ async fn reverse_zones_and_grants_are_looked_after() {
     shell.ok(&["grants", "delete", &domain.name, id]).await;
     assert_eq!(shell.json(&["grants", "list", &domain.name]).await["total"], 0);
     shell.ok(&["domains", "delete", &domain.name, "--hard"]).await;
+}
+
+async fn templates_make_records() {
+    let (world, shell) = Shell::admin().await;
+    let domain = world.live(&world.admin(), "typed").await;
+    let list = shell.ok(&["templates", "list"]).await;
+    assert!(list.contains("mail") && list.contains("parked-domain") && list.contains("system"), "{list}");
+    let shown = shell.json(&["templates", "show", "mail"]).await;
+    assert_eq!(shown["variables"][0]["name"], "dkim_public_key");
+    let incomplete = shell.run(&["templates", "preview", "mail", &domain.name]).await;
+    assert!(incomplete.code == Some(6) && incomplete.stderr.contains("dkim_public_key"), "{incomplete:?}");
+    let previewed = shell.json(&["templates", "preview", "parked-domain", &domain.name]).await;
+    assert_eq!((&previewed["applied"], &previewed["total_created"]), (&json!(false), &json!(4)));
+    let values = ["--set", "dkim_public_key=c2NhaWRucw==", "--set", "dmarc_policy=reject"];
+    let applied = [&["templates", "apply", "mail", &domain.name], &values[..]].concat();
+    assert_eq!(shell.json(&applied).await["total_created"], 4);
+    assert_eq!(shell.json(&applied).await["total_skipped"], 4);
+    let before = shell.ok(&["export", &domain.name, "--revision", "1"]).await;
+    assert!(before.contains("SOA") && !before.contains("DMARC1"), "{before}");
 }
 
 async fn signing_is_shown() {

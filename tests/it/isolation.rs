@@ -103,6 +103,14 @@ const ROUTES: &[(&str, &str, Who)] = &[
     ("POST", "/api/v1/tsig-keys/", Who::Holds("domains:create")),
     ("GET", "/api/v1/tsig-keys/{tsig}", Who::Holds("domains:read")),
     ("DELETE", "/api/v1/tsig-keys/{tsig}", Who::Holds("domains:delete")),
+    ("GET", "/api/v1/templates/", Who::Holds("templates:read")),
+    ("POST", "/api/v1/templates/", Who::Holds("templates:create")),
+    ("GET", "/api/v1/templates/variables", Who::Holds("templates:read")),
+    ("GET", "/api/v1/templates/{template_id}", Who::Holds("templates:read")),
+    ("PATCH", "/api/v1/templates/{template_id}", Who::Holds("templates:update")),
+    ("DELETE", "/api/v1/templates/{template_id}", Who::Holds("templates:delete")),
+    ("GET", "/api/v1/templates/{template_id}/required-variables", Who::Holds("templates:read")),
+    ("POST", "/api/v1/templates/{template_id}/preview/{domain_id}", Who::Holds("records:create")),
     ("GET", "/api/v1/roles/", Who::Holds("roles:read")),
     ("POST", "/api/v1/roles/", Who::Holds("roles:create")),
     ("GET", "/api/v1/roles/{role_id}", Who::Holds("roles:read")),
@@ -285,6 +293,8 @@ async fn another_tenants_objects_are_404_on_every_route() {
     let job = crate::jobs::finished_job(world, &domain, "import").await;
     let tsig = admin.post("/tsig-keys/", json!({"name": "private"})).await.ok();
     let change = admin.get(&domain.changes()).await.ok()["data"][0].clone();
+    let secret = json!({"name": "@", "type": "TXT", "content": "private"});
+    let template = admin.post("/templates/", json!({"name": "private template", "records": [secret]})).await.ok();
     let objects = [
         ("id", domain.id.clone()),
         ("rid", text(&record)),
@@ -297,6 +307,8 @@ async fn another_tenants_objects_are_404_on_every_route() {
         ("ip", "192.0.2.99".to_owned()),
         ("chg", text(&change)),
         ("tsig", text(&tsig)),
+        ("template_id", text(&template)),
+        ("domain_id", domain.id.clone()),
         ("ip", "203.0.113.77".to_owned()),
         ("user_id", directory::NORTHWIND_USER.to_owned()),
         ("group_id", directory::OPERATORS.to_owned()),
@@ -384,8 +396,10 @@ fn filled(operation: &Operation, domain: &Domain, record: &Value) -> String {
         let value = match *name {
             "id" => domain.id.as_str(),
             "rid" => record,
-            // a system role, so that the role is there
+            // a system role, so that the role is there, and a system template
             "role_id" => "read_only",
+            "template_id" => "tpl_00000000000000000000000001",
+            "domain_id" => domain.id.as_str(),
             "ip" => "192.0.2.1",
             _ => "x",
         };

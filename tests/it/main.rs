@@ -44,6 +44,7 @@ mod rrsets;
 mod sequences;
 mod smoke;
 mod sync;
+mod templates;
 mod tour;
 mod transfers;
 mod types;
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         ("roles", roles::tests()),
         ("smoke", smoke::tests()),
         ("sync", sync::tests()),
+        ("templates", templates::tests()),
         ("tour", tour::tests()),
         ("transfers", transfers::tests()),
         ("types", types::tests()),

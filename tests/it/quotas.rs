@@ -76,6 +76,8 @@ async fn a_zone_takes_no_more_records_than_its_tenant_may_have_in_one() {
     let api = world.admin();
     let live = world.live(&api, "full").await;
     let pending = world.pending(&api, "full-pending").await;
+    let record = json!({"name": "t", "type": "A", "content": "192.0.2.1"});
+    let template = api.post("/templates/", json!({"name": "one more", "records": [record]})).await.ok();
     settings(&world, json!({"max_records_per_domain": 8})).await;
     eventually("the settings count", || async {
         let many: Vec<Value> =
@@ -97,6 +99,8 @@ async fn a_zone_takes_no_more_records_than_its_tenant_may_have_in_one() {
         let refused = answers.iter().find(|answer| answer.status != 200).expect("some are refused");
         refused.clone().refused(403, "quota_exceeded");
         assert!(refused.text.contains("max_records_per_domain"), "{}", refused.text);
+        let body = json!({"template_id": template["id"], "domain_id": domain.id});
+        api.post("/templates/", body).await.refused(403, "quota_exceeded");
         // what is there may be changed, and makes room when it goes
         let records = api.get(&domain.records()).await.ok();
         let one = domain.record(
