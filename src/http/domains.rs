@@ -334,6 +334,7 @@ pub fn item(row: ZoneRow) -> DomainItem {
         deleted_at: _,
         status_before: _,
         displaced: _,
+        held_by: _,
         created_at,
         updated_at,
     } = row;

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, State};
 use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -17,6 +18,9 @@ use crate::service::{Error, Services};
 use super::error::{ApiError, PartError};
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, body_too_large};
 use super::rrsets::{RrsetChangeItem, change_item};
+
+/// Changes that a preview shows: a screen full, not a hundred thousand.
+const CHANGES_SHOWN_MAX: usize = 1_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -86,15 +90,15 @@ pub struct ImportForm {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ImportOutcome {
     /// `created` and `updated` together.
-    pub imported_count: usize,
+    pub imported_count: u64,
     /// Records that came to be.
-    pub created: usize,
+    pub created: u64,
     /// Records that were there and are not as they were.
-    pub updated: usize,
+    pub updated: u64,
     /// Records that went.
-    pub deleted: usize,
+    pub deleted: u64,
     /// Records of the file that changed nothing.
-    pub skipped: usize,
+    pub skipped: u64,
     /// Of the errors: those that clash with other records.
     pub conflict_count: usize,
     /// What stands in the way; only with `preview`, as otherwise the answer is an error.
@@ -102,12 +106,23 @@ pub struct ImportOutcome {
     /// Of the change in the domain's history; null where nothing changed.
     #[schema(required = true)]
     pub change_id: Option<String>,
-    /// What would change; only with `preview`.
+    /// What would change; only with `preview`, and the first 1,000 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<RrsetChangeItem>>,
+    /// How many more would change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_changes: Option<usize>,
     /// `false`: only asked, nothing was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<bool>,
+}
+
+/// An import that goes on without the request.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImportJob {
+    /// How far it is, and what came of it: `GET /jobs/{job_id}`.
+    #[schema(example = "job_01jd3v9q4m8k2x7r5w0n6b1c3d")]
+    pub job_id: String,
 }
 
 /// What is wrong with a line of a file.
@@ -164,17 +179,19 @@ pub async fn download(
     Ok((headers, zone_file))
 }
 
-/// Takes a file's records into a domain, in one change: all of them, or none and what is wrong with each line.
+/// Takes a file's records into a domain, in one change: all of them, or none and what is wrong with each line. What is
+/// more than 10,000 RRsets or 1.5 MB of changes is left to a job (202), once all of it is found to be right; until that
+/// is over nobody else writes to the domain.
 #[utoipa::path(post, path = "/api/v1/domains/{id}/import/text", tag = "files", operation_id = "import_text",
     params(("id" = String, Path), ImportQuery), request_body = ImportText,
-    responses((status = 200, body = ImportOutcome)))]
+    responses((status = 200, body = ImportOutcome), (status = 202, body = ImportJob)))]
 pub async fn import_text(
     State(services): State<Arc<Services>>,
     Authenticated(context): Authenticated,
     ApiPath(id): ApiPath<ZoneId>,
     ApiQuery(query): ApiQuery<ImportQuery>,
     ApiJson(body): ApiJson<ImportText>,
-) -> Result<Json<ImportOutcome>, ApiError> {
+) -> Result<Response, ApiError> {
     let import = wanted(body, query.wanted())?;
     answer(zone_files::import(&services, &context, id, import).await?, query.wanted())
 }
@@ -187,7 +204,7 @@ pub async fn preview(
     Authenticated(context): Authenticated,
     ApiPath(id): ApiPath<ZoneId>,
     ApiJson(body): ApiJson<ImportText>,
-) -> Result<Json<ImportOutcome>, ApiError> {
+) -> Result<Response, ApiError> {
     let import = wanted(body, true)?;
     answer(zone_files::import(&services, &context, id, import).await?, true)
 }
@@ -196,14 +213,14 @@ pub async fn preview(
 #[utoipa::path(post, path = "/api/v1/domains/{id}/import/file", tag = "files", operation_id = "import_file",
     params(("id" = String, Path), ImportQuery),
     request_body(content = ImportForm, content_type = "multipart/form-data"),
-    responses((status = 200, body = ImportOutcome)))]
+    responses((status = 200, body = ImportOutcome), (status = 202, body = ImportJob)))]
 pub async fn import_file(
     State(services): State<Arc<Services>>,
     Authenticated(context): Authenticated,
     ApiPath(id): ApiPath<ZoneId>,
     ApiQuery(query): ApiQuery<ImportQuery>,
     form: Result<Multipart, MultipartRejection>,
-) -> Result<Json<ImportOutcome>, ApiError> {
+) -> Result<Response, ApiError> {
     // who may not import need not send the file
     zone_files::may_import(&services, &context, id).await?;
     let body = read_form(form).await?;
@@ -264,13 +281,18 @@ fn unreadable(error: axum::extract::multipart::MultipartError) -> ApiError {
     Error::schema(&["body"], format!("cannot be read as a form: {}", error.body_text())).into()
 }
 
-fn answer(imported: Imported, preview: bool) -> Result<Json<ImportOutcome>, ApiError> {
-    let Imported { change, created, updated, deleted, skipped, conflicts, errors, changes } = imported;
-    if !preview && !errors.is_empty() {
-        let message = format!("{} lines cannot be imported; nothing was written", errors.len());
+fn answer(imported: Imported, preview: bool) -> Result<Response, ApiError> {
+    let Imported { change, job, created, updated, deleted, skipped, conflicts, errors, error_count, mut changes } = imported;
+    if !preview && error_count > 0 {
+        let message = format!("{error_count} lines cannot be imported; nothing was written");
         return Err(ApiError::lines(message, errors.into_iter().map(part).collect()));
     }
-    Ok(Json(ImportOutcome {
+    if let Some(job) = job {
+        return Ok((StatusCode::ACCEPTED, Json(ImportJob { job_id: job.to_string() })).into_response());
+    }
+    let more_changes = changes.len().saturating_sub(CHANGES_SHOWN_MAX);
+    changes.truncate(CHANGES_SHOWN_MAX);
+    let outcome = ImportOutcome {
         imported_count: created + updated,
         created,
         updated,
@@ -280,8 +302,10 @@ fn answer(imported: Imported, preview: bool) -> Result<Json<ImportOutcome>, ApiE
         errors: errors.into_iter().map(problem).collect(),
         change_id: change.map(|change| change.to_string()),
         changes: preview.then(|| changes.into_iter().map(change_item).collect()),
+        more_changes: (preview && more_changes > 0).then_some(more_changes),
         applied: preview.then_some(false),
-    }))
+    };
+    Ok(Json(outcome).into_response())
 }
 
 fn part(error: LineError) -> PartError {

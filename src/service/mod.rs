@@ -15,6 +15,7 @@ pub mod grants;
 pub mod history;
 pub mod idempotency;
 pub mod identity;
+mod import_jobs;
 pub mod jobs;
 pub mod login;
 pub mod me;

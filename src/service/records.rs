@@ -189,6 +189,7 @@ fn write(context: &Context, access: crate::authz::ZoneAccess, operation: RecordO
         operations: vec![operation],
         grouping: Grouping::Single,
         dry_run,
+        large: None,
     }
 }
 

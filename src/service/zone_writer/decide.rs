@@ -10,7 +10,7 @@ use crate::dns::{
     EditContext, FieldError, Operation, OperationError, OperationOutcome, PartialOutcome, RecordRef, RecordState,
     RecordType, Refused, RrsetChange, RrsetEdit, RrsetKey, Warning, ZoneContent,
 };
-use crate::ids::{ChangeId, RecordId};
+use crate::ids::{ChangeId, JobId, RecordId};
 use crate::storage::audit::AuditEntry;
 use crate::storage::idempotency::Step as IdempotentStep;
 use crate::storage::record_ids::RecordIdRow;
@@ -22,6 +22,8 @@ use super::super::quotas;
 use super::super::{Error, Refusal, Result};
 use super::compile::{Compiled, Step};
 use super::ids::IdBook;
+use super::large::Large;
+use super::parts::{self, PartRef};
 use super::payload::Entry;
 use super::recording::audit_entries;
 use super::steps::refusals;
@@ -91,6 +93,8 @@ pub enum Grouping {
     Together(&'static str),
     /// All that can be. The zone has one audit entry, for this action.
     EachAlone(&'static str),
+    /// A part of what was decided as a whole before, for the job that holds the zone. Its end has the audit entry.
+    Part(PartRef),
 }
 
 /// A record with its id and times.
@@ -127,6 +131,21 @@ pub struct WriteOutcome {
     /// The net effect on RRsets of a request that is not [`Grouping::Single`].
     #[serde(default)]
     pub changes: Vec<RrsetChange>,
+    /// Nothing was written yet: this job does it.
+    #[serde(default)]
+    pub job: Option<JobId>,
+}
+
+impl WriteOutcome {
+    /// What a request that changes nothing comes to.
+    pub fn nothing() -> Self {
+        Self { operations: Vec::new(), refused: Vec::new(), change: None, changes: Vec::new(), job: None }
+    }
+
+    /// Of a request that a job carries out.
+    pub fn of_job(job: JobId) -> Self {
+        Self { job: Some(job), ..Self::nothing() }
+    }
 }
 
 /// A request that changes something.
@@ -136,6 +155,9 @@ pub struct Accepted {
     pub outcome: WriteOutcome,
     /// Where the request may be repeated.
     pub step: Option<IdempotentStep>,
+    /// How it becomes a job, should it be too much at once.
+    pub large: Option<Large>,
+    pub part: Option<PartRef>,
 }
 
 /// One request, decided.
@@ -166,6 +188,9 @@ impl Deciding<'_> {
             let message = "The records of a secondary domain come from its master";
             return Decision::Answered(Err(Error::conflict("domain_secondary", message)));
         }
+        if let Err(busy) = parts::check_hold(self.row.held_by, &write.grouping) {
+            return Decision::Answered(Err(busy));
+        }
         let context = EditContext {
             default_ttl: self.row.default_ttl,
             signed: self.row.dnssec_enabled,
@@ -185,6 +210,12 @@ impl Deciding<'_> {
         let records_before = self.content.record_count();
         let PartialOutcome { operations: outcomes, changes } = match write.grouping {
             Grouping::EachAlone(_) => self.content.apply_each(&operations, &context),
+            Grouping::Part(_) => match self.content.apply_part(&operations, &context) {
+                Ok(outcome) => outcome.into(),
+                Err(refused) => {
+                    return Decision::Answered(Err(self.refusal_of_group(write, &steps, refused, absent)));
+                }
+            },
             Grouping::Single | Grouping::Together(_) => match self.content.apply(&operations, &context) {
                 Ok(outcome) if absent.is_empty() => outcome.into(),
                 Ok(outcome) => {
@@ -197,7 +228,8 @@ impl Deciding<'_> {
             },
         };
         // a zone that has more already, since the bound was lowered, may be changed and shrink
-        if self.content.record_count() > records_before.max(self.record_limit as usize) {
+        let is_counted = !matches!(write.grouping, Grouping::Part(_));
+        if is_counted && self.content.record_count() > records_before.max(self.record_limit as usize) {
             self.content.undo(&changes);
             return Decision::Answered(self.refuse_more(write));
         }
@@ -213,7 +245,7 @@ impl Deciding<'_> {
             self.content.undo(&changes);
             let refused = self.refusals(write, (&steps, refused), absent, &operations);
             let changes = if write.grouping == Grouping::Single { Vec::new() } else { changes };
-            return Decision::Answered(Ok(WriteOutcome { operations, refused, change: None, changes }));
+            return Decision::Answered(Ok(WriteOutcome { operations, refused, change: None, changes, job: None }));
         }
         self.version = None;
         Decision::Accepted(Box::new(self.accept(write, done, (&steps, refused, absent), changes)))
@@ -226,7 +258,7 @@ impl Deciding<'_> {
             return Err(error);
         }
         let refused = (0..write.operations.len()).map(|index| Refusal { index, error: error.clone() }).collect();
-        Ok(WriteOutcome { operations: Vec::new(), refused, change: None, changes: Vec::new() })
+        Ok(WriteOutcome { operations: Vec::new(), refused, change: None, changes: Vec::new(), job: None })
     }
 
     /// Whether the client last saw what it is about to change: the whole zone, or each RRset that it names.
@@ -258,12 +290,16 @@ impl Deciding<'_> {
         let refused = self.refusals(write, (steps, refused), absent, &operations);
         self.ids.follow(&changes);
         let change = ChangeId::new();
-        let told = if write.grouping == Grouping::Single { Vec::new() } else { changes.clone() };
+        let part = if let Grouping::Part(part) = write.grouping { Some(part) } else { None };
+        let is_told = part.is_none() && write.grouping != Grouping::Single;
+        let told = if is_told { changes.clone() } else { Vec::new() };
         Accepted {
             entry: Entry { change, actor: write.actor.clone(), request: write.request.clone(), changes },
             audit,
-            outcome: WriteOutcome { operations, refused, change: Some(change), changes: told },
+            outcome: WriteOutcome { operations, refused, change: Some(change), changes: told, job: None },
             step: None,
+            large: write.large.clone(),
+            part,
         }
     }
 

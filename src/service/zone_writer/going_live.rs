@@ -66,6 +66,7 @@ impl Inner {
         if row.status != ZoneStatus::PendingValidation {
             return Err(Error::conflict("domain_inactive", "The domain is withdrawn"));
         }
+        Self::check_unheld(&row)?;
         if row.zone_type == ZoneType::Secondary {
             return self.try_secondary_go_live(row, request).await;
         }

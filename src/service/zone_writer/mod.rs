@@ -15,8 +15,10 @@ mod emptying;
 mod going_live;
 pub mod id_sweep;
 mod ids;
+mod large;
 mod life;
 mod live_batch;
+mod parts;
 mod payload;
 pub mod protocol;
 mod queue;
@@ -62,6 +64,8 @@ use queue::Queues;
 use snapshot::Snapshots;
 
 pub use decide::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome};
+pub use large::{Large, tally};
+pub use parts::{ImportPart, PartRef, busy};
 pub use reader::ZoneView;
 pub use recovery::Recovered;
 pub use signing_step::{Decided, SigningStep, StepFacts, is_as_wanted, withdrawn};
@@ -96,6 +100,8 @@ pub struct ZoneWrite {
     pub grouping: Grouping,
     /// Only asked: the answer is the same, nothing is written.
     pub dry_run: bool,
+    /// What is more than one PATCH takes is refused, but for a request that says how it becomes a job.
+    pub large: Option<Large>,
 }
 
 /// Cheap to clone; one a process.

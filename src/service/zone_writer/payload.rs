@@ -15,6 +15,7 @@ use crate::tenancy::ZoneStatus;
 
 use super::super::context::{ActorRecord, RequestInfo};
 use super::super::{Error, Result};
+use super::parts::PartRef;
 use super::transfers::{Incoming, Outgoing};
 
 /// What kind of change is under way.
@@ -141,6 +142,9 @@ pub struct Payload {
     pub ids_removed: Vec<RecordId>,
     pub ids_put: Vec<IdRow>,
     pub record_count: u32,
+    /// Of a job's parts the one that this is: marked as done by the settle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartRef>,
     /// What is made under idempotency keys: bound to the intent when it goes in, and never needed again.
     #[serde(skip)]
     pub steps: Vec<Step>,

@@ -118,6 +118,7 @@ pub(super) fn addition(access: &ZoneAccess, name: &str, record_type: RecordType,
         }],
         grouping: Grouping::Single,
         dry_run: false,
+        large: None,
     }
 }
 
@@ -143,6 +144,7 @@ async fn intend(world: &World, inner: &Inner, access: &ZoneAccess, name: &str) -
         ids_removed: Vec::new(),
         ids_put: Vec::new(),
         record_count: row.record_count + 1,
+        part: None,
         steps: Vec::new(),
     };
     let held = inner.intend(&row, change, &payload).await.expect("database").expect("lock");
@@ -440,6 +442,7 @@ async fn two_sweeps_at_once_leave_no_zone_stuck() {
         ids_removed: Vec::new(),
         ids_put: Vec::new(),
         record_count: row.record_count,
+        part: None,
         steps: Vec::new(),
     };
     let state = store::read(&world.db, &first.inner.pdns, &row).await.expect("content");

@@ -18,6 +18,7 @@ use super::super::context::{ActorRecord, RequestInfo};
 use super::super::{Error, Result};
 use super::change::Finished;
 use super::life::Sent;
+use super::parts::busy;
 use super::payload::{Entry, Kind, Payload};
 use super::settle::{Ending, settle};
 use super::store::{self, LiveState};
@@ -127,6 +128,11 @@ impl Inner {
         }
     }
 
+    /// A step in a zone's life waits for the end of a job that holds it.
+    pub(super) fn check_unheld(row: &ZoneRow) -> Result<()> {
+        if row.held_by.is_some() { Err(busy()) } else { Ok(()) }
+    }
+
     async fn try_sweep(&self, row: ZoneRow, fences: &[ChangeId]) -> Result<Step<()>> {
         let state = store::read(&self.db, &self.pdns, &row).await?;
         let Some(live) = state.live else { return Ok(Step::Done(())) };
@@ -215,6 +221,7 @@ impl Inner {
             ids_removed: Vec::new(),
             ids_put: Vec::new(),
             record_count: row.record_count,
+            part: None,
             steps: Vec::new(),
         }
     }
