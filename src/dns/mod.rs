@@ -18,6 +18,7 @@ pub mod rectify;
 pub mod reverse;
 mod rrset;
 pub mod serial;
+pub mod wire;
 mod zone_content;
 pub mod zone_file;
 mod zone_name;

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::dns::zone_file::{LineError, ZoneFileFormat};
 use crate::ids::ZoneId;
+use crate::service::axfr::{self, Axfr};
 use crate::service::zone_files::{self, Import, ImportMode, Imported};
 use crate::service::{Error, Services};
 
@@ -68,6 +69,25 @@ pub struct ImportText {
     #[schema(example = "www 300 IN A 192.0.2.1")]
     pub content: String,
     /// Whether the SOA and the apex NS of the file count, too.
+    #[serde(default)]
+    pub include_system: bool,
+}
+
+/// Where a domain's records are fetched from.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportAxfr {
+    /// The address of a server that gives the domain away.
+    #[schema(example = "192.0.2.53")]
+    pub server: String,
+    /// 53 where absent; 53 or above 1023.
+    pub port: Option<u16>,
+    /// A key that the server knows, too.
+    pub tsig_key_id: Option<String>,
+    /// As in `import/text`.
+    #[schema(example = "merge")]
+    pub mode: Option<String>,
+    /// Whether the SOA and the apex NS count, too.
     #[serde(default)]
     pub include_system: bool,
 }
@@ -228,6 +248,24 @@ pub async fn import_file(
     answer(zone_files::import(&services, &context, id, import).await?, query.wanted())
 }
 
+/// Takes in what another server has of the domain, by one zone transfer (AXFR), as `import/text` does a file. A record's
+/// place in the transfer is its line. Records of DNSSEC signing are left out.
+#[utoipa::path(post, path = "/api/v1/domains/{id}/import/axfr", tag = "files", operation_id = "import_axfr",
+    params(("id" = String, Path), ImportQuery), request_body = ImportAxfr,
+    responses((status = 200, body = ImportOutcome), (status = 202, body = ImportJob)))]
+pub async fn import_axfr(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+    ApiQuery(query): ApiQuery<ImportQuery>,
+    ApiJson(body): ApiJson<ImportAxfr>,
+) -> Result<Response, ApiError> {
+    let ImportAxfr { server, port, tsig_key_id, mode: name, include_system } = body;
+    let preview = query.wanted();
+    let axfr = Axfr { server, port, tsig_key: tsig_key_id, mode: mode(name.as_deref())?, include_system, preview };
+    answer(axfr::import(&services, &context, id, axfr).await?, preview)
+}
+
 impl ImportQuery {
     fn wanted(&self) -> bool {
         self.preview.unwrap_or(false) || self.dry_run.unwrap_or(false)
@@ -241,9 +279,13 @@ fn format(name: Option<&str>) -> Result<ZoneFileFormat, Error> {
 
 fn wanted(body: ImportText, preview: bool) -> Result<Import, Error> {
     let ImportText { format: name, mode, content, include_system } = body;
-    let mode = ImportMode::parse(mode.as_deref().unwrap_or("merge"))
-        .ok_or_else(|| Error::invalid("mode", "must be merge, replace or skip_existing"))?;
+    let mode = self::mode(mode.as_deref())?;
     Ok(Import { format: format(name.as_deref())?, mode, text: content, include_system, preview })
+}
+
+fn mode(name: Option<&str>) -> Result<ImportMode, Error> {
+    ImportMode::parse(name.unwrap_or("merge"))
+        .ok_or_else(|| Error::invalid("mode", "must be merge, replace or skip_existing"))
 }
 
 async fn read_form(form: Result<Multipart, MultipartRejection>) -> Result<ImportText, ApiError> {
@@ -282,7 +324,8 @@ fn unreadable(error: axum::extract::multipart::MultipartError) -> ApiError {
 }
 
 fn answer(imported: Imported, preview: bool) -> Result<Response, ApiError> {
-    let Imported { change, job, created, updated, deleted, skipped, conflicts, errors, error_count, mut changes } = imported;
+    let Imported { change, job, created, updated, deleted, skipped, conflicts, errors, error_count, mut changes } =
+        imported;
     if !preview && error_count > 0 {
         let message = format!("{error_count} lines cannot be imported; nothing was written");
         return Err(ApiError::lines(message, errors.into_iter().map(part).collect()));

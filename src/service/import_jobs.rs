@@ -51,14 +51,16 @@ pub async fn run(services: &Services, run: &Run) -> Outcome {
     let row = row.ok_or_else(|| Stop::Fail("the domain is gone".into()))?;
     let access = ZoneAccess::system(row.reference(), Permission::RecordsUpdate);
     while let Some(OpenPart { part, changes }) = within(import_parts::next(&services.db, run.id())).await? {
-        let changes: Vec<RrsetChange> =
-            serde_json::from_str(&changes).map_err(|error| Stop::Fail(format!("part {part} cannot be read: {error}")))?;
+        let changes: Vec<RrsetChange> = serde_json::from_str(&changes)
+            .map_err(|error| Stop::Fail(format!("part {part} cannot be read: {error}")))?;
         let part = PartRef { job: run.id(), part };
         let (access, actor, request) = (access.clone(), actor.clone(), request.clone());
-        services.writer.write_part(ImportPart { access, actor, request, part, changes }).await?;
+        let written = services.writer.write_part(ImportPart { access, actor, request, part, changes }).await;
+        written.map_err(told)?;
         run.checkpoint(&progress(services, run).await?, None).await?;
     }
-    let Tally { created, updated, deleted } = within(import_parts::progress(services.db.pool(), run.id())).await?.wanted;
+    let Tally { created, updated, deleted } =
+        within(import_parts::progress(services.db.pool(), run.id())).await?.wanted;
     Ok(json!({
         "imported_count": created + updated,
         "created": created,
@@ -66,6 +68,17 @@ pub async fn run(services: &Services, run: &Run) -> Outcome {
         "deleted": deleted,
         "skipped": records.saturating_sub(created + updated),
     }))
+}
+
+/// Of several reasons the first is told, too.
+fn told(error: Error) -> Stop {
+    match &error {
+        Error::Several { message, errors } => {
+            let first = errors.first().map_or_else(String::new, |refusal| format!(": {}", refusal.error));
+            Stop::Fail(format!("{message}{first}"))
+        }
+        _ => error.into(),
+    }
 }
 
 fn zone(run: &Run) -> std::result::Result<ZoneId, Stop> {

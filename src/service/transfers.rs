@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::dns::dnssec::Denial;
 use crate::ids::{TenantId, TsigKeyId, ZoneId};
 use crate::resolve::is_globally_reachable;
+use crate::storage::tsig_keys::TsigKeyRow;
 use crate::storage::zones::ZoneRow;
 use crate::storage::{signing, tsig_keys, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
@@ -111,11 +112,17 @@ pub async fn update(
 
 /// The tenant's key of this id, and what it is called on the wire.
 pub async fn key_name(services: &Services, tenant: TenantId, id: &str) -> Result<(TsigKeyId, String)> {
+    let TsigKeyRow { id, key_name, .. } = key(services, tenant, id).await?;
+    Ok((id, key_name))
+}
+
+/// The tenant's key of this id.
+pub async fn key(services: &Services, tenant: TenantId, id: &str) -> Result<TsigKeyRow> {
     let absent = || Error::NotFound("TSIG key");
     let id: TsigKeyId = id.parse().map_err(|_| absent())?;
     let visible = Visibility::system();
     let key = within(tsig_keys::find(&services.db, &visible, id)).await?.filter(|key| key.tenant == tenant);
-    Ok((id, key.ok_or_else(absent)?.key_name))
+    key.ok_or_else(absent)
 }
 
 /// Has a secondary zone transferred now.
@@ -145,6 +152,12 @@ pub async fn state(services: &Services, row: &ZoneRow) -> Result<Option<Transfer
 
 /// `address` or `address:port`, where the platform may talk to: globally reachable, or what the operator allowed.
 fn checked_target(config: &Config, text: &str, field: &'static str) -> Result<String> {
+    let target = target(config, text, field)?;
+    Ok(if target.port() == DNS_PORT { target.ip().to_string() } else { target.to_string() })
+}
+
+/// The same, as what is connected to.
+pub fn target(config: &Config, text: &str, field: &'static str) -> Result<SocketAddr> {
     let plain = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
     let target = plain.or_else(|_| text.parse::<SocketAddr>());
     let Ok(target) = target else {
@@ -158,7 +171,7 @@ fn checked_target(config: &Config, text: &str, field: &'static str) -> Result<St
     if target.port() != DNS_PORT && !UNPRIVILEGED_PORTS.contains(&target.port()) {
         return Err(Error::invalid(field, format!("the port {} is neither 53 nor above 1023", target.port())));
     }
-    Ok(if target.port() == DNS_PORT { target.ip().to_string() } else { target.to_string() })
+    Ok(target)
 }
 
 /// Who may ask: an address or a network.

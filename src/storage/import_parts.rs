@@ -133,8 +133,7 @@ pub async fn sweep(db: &Db) -> Result<u64> {
     const PARTS_PER_STEP: u32 = 20; // up to some MB each
     let sql = "SELECT p.job_id FROM import_parts p LEFT JOIN jobs j ON j.id = p.job_id AND j.look_at IS NOT NULL \
                WHERE j.id IS NULL AND p.created_at < NOW(6) - INTERVAL ? MINUTE LIMIT 1";
-    let found: Option<uuid::Uuid> =
-        sqlx::query_scalar(sql).bind(MADE_AND_NOT_USED).fetch_optional(db.pool()).await?;
+    let found: Option<uuid::Uuid> = sqlx::query_scalar(sql).bind(MADE_AND_NOT_USED).fetch_optional(db.pool()).await?;
     let Some(job) = found else { return Ok(0) };
     let query = sqlx::query("DELETE FROM import_parts WHERE job_id = ? ORDER BY part LIMIT ?");
     Ok(query.bind(job).bind(PARTS_PER_STEP).execute(db.pool()).await?.rows_affected())

@@ -5,8 +5,8 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use sqlx::{MySql, Transaction};
 
-use crate::storage::audit::AuditEntry;
 use crate::storage;
+use crate::storage::audit::AuditEntry;
 
 use super::super::{Error, Services, import_jobs};
 use super::run::Run;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 
 use crate::storage::{
-    self, Db, cleaning as cleaning_of, denials, fences, idempotency, import_parts, inbox, intents, jobs, logged_out, recurring_jobs,
-    revocations, within,
+    self, Db, cleaning as cleaning_of, denials, fences, idempotency, import_parts, inbox, intents, jobs, logged_out,
+    recurring_jobs, revocations, within,
 };
 
 use super::super::audit_seal::{self, Chain};

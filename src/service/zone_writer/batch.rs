@@ -12,7 +12,6 @@ use crate::storage::{intents, record_ids, staged, within};
 use crate::tenancy::{Quotas, ZoneStatus};
 
 use super::super::{Error, Result};
-use super::{BATCH_OPERATIONS_MAX, Inner};
 use super::decide::{Accepted, Deciding, Decision, RecordOperation, WriteOutcome};
 use super::ids::IdBook;
 use super::large::is_large;
@@ -24,6 +23,7 @@ use super::snapshot::Snapshot;
 use super::steps;
 use super::store::Stands;
 use super::turns::Waiter;
+use super::{BATCH_OPERATIONS_MAX, Inner};
 
 /// How long requests wait for a zone that another replica writes to, or that is being recovered.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -3,9 +3,7 @@
 use crate::ids::ChangeId;
 use crate::storage::record_ids;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{
-    StorageError, audit, history, idempotency, import_parts, intents, staged, within, within_write,
-};
+use crate::storage::{StorageError, audit, history, idempotency, import_parts, intents, staged, within, within_write};
 
 use super::super::idempotency::{MARK_LOST, mark_lost};
 use super::batch::{Answers, Batch, Round, answer_unknown};
