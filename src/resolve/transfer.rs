@@ -23,6 +23,8 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Of all messages: two hundred thousand records of 250 octets.
 const OCTETS_MAX: usize = 50_000_000;
+/// What a server answers that does not believe a signature.
+const NOTAUTH: u8 = 9;
 /// Records that make up signing: another server's signatures are of no use in a zone that is signed here.
 const OF_SIGNING: [u16; 6] = [46, 47, 48, 50, 51, 65_534];
 
@@ -113,6 +115,7 @@ async fn talk(
         if let Some(code) = refusal(message.code) {
             return Err(match distrust {
                 Err(distrust @ (Distrust::Refused | Distrust::Clock)) => distrust.into(),
+                Err(_) if message.code == NOTAUTH => Distrust::Refused.into(),
                 _ => TransferError::Refused(code),
             });
         }
@@ -153,7 +156,7 @@ fn refusal(code: u8) -> Option<&'static str> {
         3 => Some("NXDOMAIN"),
         4 => Some("NOTIMP"),
         5 => Some("REFUSED"),
-        9 => Some("NOTAUTH"),
+        NOTAUTH => Some("NOTAUTH"),
         _ => Some("an error"),
     }
 }

@@ -15,12 +15,13 @@ use crate::ids::{TenantId, TsigKeyId, ZoneId};
 use crate::resolve::is_globally_reachable;
 use crate::storage::tsig_keys::TsigKeyRow;
 use crate::storage::zones::ZoneRow;
+use crate::storage::secondary_zones::{self, Source};
 use crate::storage::{signing, tsig_keys, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::audit;
 use super::context::ActorRecord;
-use super::zone_writer::{Outgoing, OutgoingChange};
+use super::zone_writer::{IncomingChange, Outgoing, OutgoingChange};
 use super::zones::{load, zone_resource};
 use super::{Context, Error, Result, Services};
 
@@ -108,6 +109,39 @@ pub async fn update(
     let entry = audit::entry(&actor, &context.request, Some(row.tenant), "domain.update", resource, values, now);
     let (access, settings) = (access.clone(), settings.clone());
     services.writer.set_outgoing(OutgoingChange { access, audit: vec![entry], settings, outgoing }).await
+}
+
+/// Changes where a secondary zone's content comes from; what is not given stays.
+pub async fn update_source(
+    services: &Services,
+    context: &Context,
+    (row, access): (&ZoneRow, &ZoneAccess),
+    (masters, tsig_key): (Option<Vec<String>>, Option<Option<String>>),
+) -> Result<()> {
+    let field = if masters.is_some() { "masters" } else { "tsig_key_id" };
+    let before = within(secondary_zones::find(&services.db, row.id)).await?;
+    let before = before.filter(|_| row.zone_type == ZoneType::Secondary);
+    let before = before.ok_or_else(|| Error::invalid(field, "only a secondary domain has masters"))?;
+    let source = Source {
+        masters: match masters {
+            Some(masters) => checked_masters(&services.config, &masters)?,
+            None => before.masters.clone(),
+        },
+        tsig_key: match tsig_key {
+            Some(Some(id)) => Some(key_name(services, row.tenant, &id).await?.0),
+            Some(None) => None,
+            None => before.tsig_key,
+        },
+    };
+    if source == before {
+        return Ok(());
+    }
+    let shown = |source: &Source| json!({ "masters": source.masters, "tsig_key_id": source.tsig_key });
+    let actor = ActorRecord::from(&context.caller.actor);
+    let (resource, now) = (zone_resource(row.id, &row.name), services.clock.now());
+    let values = (shown(&before), shown(&source));
+    let entry = audit::entry(&actor, &context.request, Some(row.tenant), "domain.update", resource, values, now);
+    services.writer.set_incoming(IncomingChange { access: access.clone(), audit: vec![entry], source }).await
 }
 
 /// The tenant's key of this id, and what it is called on the wire.

@@ -70,7 +70,7 @@ pub use reader::ZoneView;
 pub use recovery::Recovered;
 pub use signing_step::{Decided, SigningStep, StepFacts, is_as_wanted, withdrawn};
 pub use status::Move;
-pub use transfers::{Outgoing, OutgoingChange};
+pub use transfers::{IncomingChange, Outgoing, OutgoingChange};
 pub use transition::{Departure, GoLive, claimed};
 
 /// Operations in one batch; 500 take PowerDNS 0.4 s.

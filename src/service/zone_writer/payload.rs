@@ -11,6 +11,7 @@ use crate::ids::{ChangeId, RecordId, TenantId, ValidationId};
 use crate::storage::audit::AuditEntry;
 use crate::storage::idempotency::Step;
 use crate::storage::record_ids::RecordIdRow;
+use crate::storage::secondary_zones::Source;
 use crate::tenancy::ZoneStatus;
 
 use super::super::context::{ActorRecord, RequestInfo};
@@ -41,6 +42,8 @@ pub enum Kind {
     SecondaryGoLive { validation: Option<ValidationId>, incoming: Incoming },
     /// Such a zone is withdrawn or returned.
     SecondaryStatus { status: ZoneStatus, incoming: Incoming },
+    /// Its content comes from elsewhere from now on.
+    Masters { source: Source, incoming: Incoming },
     /// The zone is removed for good.
     Delete,
     /// The content of a withdrawn zone goes to history, ahead of what one intent can hold.
@@ -64,6 +67,7 @@ impl Kind {
             Self::Outgoing { .. } => "outgoing",
             Self::SecondaryGoLive { .. } => "secondary_live",
             Self::SecondaryStatus { .. } => "secondary_status",
+            Self::Masters { .. } => "masters",
             Self::Delete => "delete",
             Self::Clear => "clear",
             Self::MakeRoom => "make_room",

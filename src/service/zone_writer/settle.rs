@@ -9,7 +9,7 @@ use crate::storage::record_ids::RecordIdRow;
 use crate::storage::settlement::{self, Rows, Settled, Settlement};
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{
-    Db, Result, StorageError, emptied as emptied_zones, fences, import_parts, signing, staged, validations,
+    Db, Result, StorageError, emptied as emptied_zones, fences, import_parts, secondary_zones, signing, staged, validations,
     within_write,
 };
 use crate::tenancy::ZoneStatus;
@@ -121,6 +121,7 @@ async fn take_step(
         Kind::Switch { is_partial } => emptied_zones::set_partial(tx, intent.zone, *is_partial).await,
         Kind::Signing { .. } => signing::settle_step(tx, row, now).await,
         Kind::Outgoing { settings, outgoing: _ } => zones::set_settings(tx, row, settings, now).await,
+        Kind::Masters { source, incoming: _ } => secondary_zones::update(tx, intent.zone, source).await,
         Kind::SecondaryStatus { status, incoming: _ } => zones::set_status(tx, row, *status, now).await,
         Kind::Delete => zones::delete(tx, row).await,
         Kind::MakeRoom => zones::displace(tx, row).await,
