@@ -13,9 +13,9 @@ use crate::config::Config;
 use crate::dns::dnssec::Denial;
 use crate::ids::{TenantId, TsigKeyId, ZoneId};
 use crate::resolve::is_globally_reachable;
+use crate::storage::secondary_zones::{self, Source};
 use crate::storage::tsig_keys::TsigKeyRow;
 use crate::storage::zones::ZoneRow;
-use crate::storage::secondary_zones::{self, Source};
 use crate::storage::{signing, tsig_keys, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
 

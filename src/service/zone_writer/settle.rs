@@ -9,8 +9,8 @@ use crate::storage::record_ids::RecordIdRow;
 use crate::storage::settlement::{self, Rows, Settled, Settlement};
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{
-    Db, Result, StorageError, emptied as emptied_zones, fences, import_parts, secondary_zones, signing, staged, validations,
-    within_write,
+    Db, Result, StorageError, emptied as emptied_zones, fences, import_parts, secondary_zones, signing, staged,
+    validations, within_write,
 };
 use crate::tenancy::ZoneStatus;
 
