@@ -13,7 +13,7 @@ use scaidns::dev::scaikey::directory;
 use serde_json::{Value, json};
 
 use crate::files::{as_bind_reads, as_powerdns_reads, assert_same};
-use crate::support::{Answer, Api, Domain, Trials, World, eventually, eventually_within, trials};
+use crate::support::{Answer, Api, Domain, Trials, World, eventually_within, trials};
 
 /// More than go into one change.
 const HOSTS: usize = 12_000;
@@ -147,9 +147,9 @@ async fn a_large_file_is_taken_in_as_a_whole_whoever_is_killed_and_nobody_writes
     let answered = begun.elapsed();
     eprintln!("{hosts} hosts: preview {previewed:?}, 202 after {answered:?}, api {}", memory(world.apis[0].pid()));
     everybody_else_is_told_to_come_back(&other, &domain, &standing).await;
-    eventually("the job is under way", || async {
+    eventually_within(PATIENCE, "half of it is written", || async {
         let job = job(&api, &id).await;
-        if job["progress"]["done"].as_u64() > Some(0) { Ok(()) } else { Err(job.to_string()) }
+        if job["progress"]["done"].as_u64() >= Some(hosts as u64 / 2) { Ok(()) } else { Err(job.to_string()) }
     })
     .await;
     let worker = world.worker.as_mut().expect("a worker");

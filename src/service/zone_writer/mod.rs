@@ -38,6 +38,8 @@ mod transition;
 mod turns;
 
 #[cfg(all(test, feature = "dev"))]
+mod hold_tests;
+#[cfg(all(test, feature = "dev"))]
 mod snapshot_tests;
 #[cfg(all(test, feature = "dev"))]
 mod tests;

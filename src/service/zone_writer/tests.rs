@@ -92,7 +92,7 @@ impl World {
     }
 }
 
-fn actor() -> ActorRecord {
+pub(super) fn actor() -> ActorRecord {
     ActorRecord { actor_type: "system".into(), actor_id: "test".into(), actor_email: None, name: "test".into() }
 }
 
@@ -124,6 +124,19 @@ pub(super) fn addition(access: &ZoneAccess, name: &str, record_type: RecordType,
 
 /// An intent that adds one A record, with the PATCH that goes with it.
 async fn intend(world: &World, inner: &Inner, access: &ZoneAccess, name: &str) -> (Intent, Payload, Vec<RrsetChange>) {
+    let (row, payload, changes) = decided(world, inner, access, name).await;
+    let change = payload.entries[0].change;
+    let held = inner.intend(&row, change, &payload).await.expect("database").expect("lock");
+    (held.intent, payload, changes)
+}
+
+/// What such an intent is made of, and the row that it was decided on.
+pub(super) async fn decided(
+    world: &World,
+    inner: &Inner,
+    access: &ZoneAccess,
+    name: &str,
+) -> (zones::ZoneRow, Payload, Vec<RrsetChange>) {
     let row = world.row(access).await;
     let state = store::read(&world.db, &inner.pdns, &row).await.expect("content");
     let live = state.live.expect("live");
@@ -147,8 +160,7 @@ async fn intend(world: &World, inner: &Inner, access: &ZoneAccess, name: &str) -
         part: None,
         steps: Vec::new(),
     };
-    let held = inner.intend(&row, change, &payload).await.expect("database").expect("lock");
-    (held.intent, payload, changes)
+    (row, payload, changes)
 }
 
 async fn records_of(writer: &ZoneWriter, access: &ZoneAccess) -> Vec<String> {
