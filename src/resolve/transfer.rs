@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::tsig::{Distrust, Sequence, TsigKey};
+use crate::clock::Clock;
 use crate::dns::ZoneName;
 use crate::dns::wire::{self, CLASS_IN, Entry, Malformed, Message, TYPE_AXFR, TYPE_SOA};
 
@@ -76,24 +77,24 @@ impl From<std::io::Error> for TransferError {
 pub async fn transfer(
     server: SocketAddr,
     zone: &ZoneName,
-    key: Option<&TsigKey>,
+    (key, clock): (Option<&TsigKey>, &Clock),
     records_max: usize,
 ) -> Result<Vec<TransferredRecord>, TransferError> {
     let until = Instant::now() + TIME_MAX;
-    timeout_at(until, talk(server, zone, key, records_max)).await.unwrap_or(Err(TransferError::TimedOut))
+    timeout_at(until, talk(server, zone, (key, clock), records_max)).await.unwrap_or(Err(TransferError::TimedOut))
 }
 
 async fn talk(
     server: SocketAddr,
     zone: &ZoneName,
-    key: Option<&TsigKey>,
+    (key, clock): (Option<&TsigKey>, &Clock),
     records_max: usize,
 ) -> Result<Vec<TransferredRecord>, TransferError> {
     // the kernel's generator fails only on a broken machine; then nothing may be sent at all
     let id = rand::rngs::OsRng.try_next_u32().map_err(|_| TransferError::TimedOut)? as u16;
     let mut question = question(id, zone).ok_or(TransferError::Malformed)?;
     let mut sequence = match key {
-        Some(key) => Some(Sequence::begin(key, &mut question).ok_or(TransferError::Malformed)?),
+        Some(key) => Some(Sequence::begin(key, clock, &mut question).ok_or(TransferError::Malformed)?),
         None => None,
     };
     let connecting = timeout(CONNECT_TIME_MAX, TcpStream::connect(server));

@@ -3,12 +3,11 @@
 //!
 //! Never here: where keys are kept. A key is held for one transfer, and printed nowhere.
 
-use std::time::{Duration, SystemTime};
-
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
+use crate::clock::Clock;
 use crate::dns::wire::{self, Malformed, Message, Reader};
 
 const TYPE: u16 = 250;
@@ -107,6 +106,7 @@ impl From<Malformed> for Distrust {
 /// The answers to one signed question.
 pub struct Sequence<'a> {
     key: &'a TsigKey,
+    clock: &'a Clock,
     /// The signature before: the question's, then of the last answer that had one.
     previous: Vec<u8>,
     /// Answers since.
@@ -128,14 +128,20 @@ struct Signature {
 
 impl<'a> Sequence<'a> {
     /// Signs a question: the message grows by its signature.
-    pub fn begin(key: &'a TsigKey, message: &mut Vec<u8>) -> Option<Self> {
+    pub fn begin(key: &'a TsigKey, clock: &'a Clock, message: &mut Vec<u8>) -> Option<Self> {
         let id = u16::from_be_bytes([*message.first()?, *message.get(1)?]);
-        let signature =
-            Signature { time: now(), fudge: FUDGE, mac: Vec::new(), original_id: id, error: 0, other: Vec::new() };
+        let signature = Signature {
+            time: seconds(clock),
+            fudge: FUDGE,
+            mac: Vec::new(),
+            original_id: id,
+            error: 0,
+            other: Vec::new(),
+        };
         let variables = variables(key, &signature)?;
         let mac = key.algorithm.sign(key.secret.expose_secret(), &[message, &variables])?;
         append(message, key, &Signature { mac: mac.clone(), ..signature })?;
-        Some(Self { key, previous: mac, unsigned: Vec::new(), unsigned_count: 0, is_first: true })
+        Some(Self { key, clock, previous: mac, unsigned: Vec::new(), unsigned_count: 0, is_first: true })
     }
 
     /// Whether the next answer is one of the other side's, or may still turn out to be: see [`Self::is_settled`].
@@ -171,7 +177,7 @@ impl<'a> Sequence<'a> {
         if !self.key.algorithm.is_signed(self.key.secret.expose_secret(), &parts, &signature.mac) {
             return Err(Distrust::Wrong);
         }
-        if now().abs_diff(signature.time) > u64::from(signature.fudge) {
+        if seconds(self.clock).abs_diff(signature.time) > u64::from(signature.fudge) {
             return Err(Distrust::Clock);
         }
         self.previous = signature.mac;
@@ -186,10 +192,8 @@ impl<'a> Sequence<'a> {
     }
 }
 
-fn now() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "signatures go by the clock of the machine, not by that of a test")]
-    let now = SystemTime::now();
-    now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+fn seconds(clock: &Clock) -> u64 {
+    u64::try_from(clock.now().unix_timestamp()).unwrap_or_default()
 }
 
 fn timers(signature: &Signature) -> Vec<u8> {
@@ -277,11 +281,11 @@ mod tests {
 
     #[test]
     fn answers_are_believed_in_their_order_and_signed_at_last() {
-        let key = key(b"secret");
+        let (key, clock) = (key(b"secret"), Clock::system());
         let mut question = plain(7, false);
-        let mut sequence = Sequence::begin(&key, &mut question).expect("signed");
+        let mut sequence = Sequence::begin(&key, &clock, &mut question).expect("signed");
         let asked = sequence.previous.clone();
-        let (first, mac) = answer(&key, &asked, &[], true, now());
+        let (first, mac) = answer(&key, &asked, &[], true, seconds(&Clock::system()));
         assert_eq!(checked(&mut sequence, &first), Ok(()));
         assert!(sequence.is_settled());
         let between = [plain(7, true), plain(7, true)];
@@ -289,7 +293,7 @@ mod tests {
             assert_eq!(checked(&mut sequence, unsigned), Ok(()));
             assert!(!sequence.is_settled());
         }
-        let (last, _) = answer(&key, &mac, &between.concat(), false, now());
+        let (last, _) = answer(&key, &mac, &between.concat(), false, seconds(&Clock::system()));
         assert_eq!(checked(&mut sequence, &last), Ok(()));
         assert!(sequence.is_settled());
         assert_eq!(checked(&mut sequence, &last), Err(Distrust::Wrong), "said before");
@@ -297,24 +301,30 @@ mod tests {
 
     #[test]
     fn what_is_not_signed_by_the_key_is_not_believed() {
-        let key = key(b"secret");
+        let (key, clock) = (key(b"secret"), Clock::system());
         let begin = || {
             let mut question = plain(7, false);
-            Sequence::begin(&key, &mut question).expect("signed")
+            Sequence::begin(&key, &clock, &mut question).expect("signed")
         };
         let (mut sequence, other) = (begin(), self::key(b"another"));
         assert_eq!(checked(&mut sequence, &plain(7, true)), Err(Distrust::Unsigned));
         let asked = sequence.previous.clone();
-        assert_eq!(checked(&mut sequence, &answer(&other, &asked, &[], true, now()).0), Err(Distrust::Wrong));
-        let mut damaged = answer(&key, &asked, &[], true, now()).0;
-        damaged[3] |= 5;
-        assert_eq!(checked(&mut sequence, &damaged), Err(Distrust::Wrong));
-        assert_eq!(checked(&mut sequence, &answer(&key, &asked, &[], true, now() - 400).0), Err(Distrust::Clock));
         assert_eq!(
-            checked(&mut sequence, &answer(&key, b"of another question", &[], true, now()).0),
+            checked(&mut sequence, &answer(&other, &asked, &[], true, seconds(&Clock::system())).0),
             Err(Distrust::Wrong)
         );
-        let (first, _) = answer(&key, &asked, &[], true, now());
+        let mut damaged = answer(&key, &asked, &[], true, seconds(&Clock::system())).0;
+        damaged[3] |= 5;
+        assert_eq!(checked(&mut sequence, &damaged), Err(Distrust::Wrong));
+        assert_eq!(
+            checked(&mut sequence, &answer(&key, &asked, &[], true, seconds(&Clock::system()) - 400).0),
+            Err(Distrust::Clock)
+        );
+        assert_eq!(
+            checked(&mut sequence, &answer(&key, b"of another question", &[], true, seconds(&Clock::system())).0),
+            Err(Distrust::Wrong)
+        );
+        let (first, _) = answer(&key, &asked, &[], true, seconds(&Clock::system()));
         assert_eq!(checked(&mut sequence, &first), Ok(()));
         for _ in 0..UNSIGNED_MAX {
             assert_eq!(checked(&mut sequence, &plain(7, true)), Ok(()));

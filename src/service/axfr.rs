@@ -36,7 +36,7 @@ pub async fn import(services: &Services, context: &Context, zone: ZoneId, axfr: 
         None => None,
     };
     let _turn = turn().await?;
-    let transferred = resolve::transfer(server, &zone.name, key.as_ref(), RECORDS_MAX).await;
+    let transferred = resolve::transfer(server, &zone.name, (key.as_ref(), &services.clock), RECORDS_MAX).await;
     let records = transferred.map_err(|error| failed(server, error))?;
     drop(key);
     let raw = records.iter().zip(1..).map(|(record, line)| {
