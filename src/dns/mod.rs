@@ -19,6 +19,7 @@ pub mod reverse;
 mod rrset;
 pub mod serial;
 pub mod template;
+pub mod wire;
 mod zone_content;
 pub mod zone_file;
 mod zone_name;

@@ -162,6 +162,12 @@ pub struct PatchDomain {
     pub settings: Option<Map<String, Value>>,
     /// `active` or `inactive`; a withdrawn domain keeps its content for the way back.
     pub status: Option<String>,
+    /// Of a secondary domain: the addresses that its records come from.
+    pub masters: Option<Vec<String>>,
+    /// Of a secondary domain: the key that its transfers are signed with; `null`: none.
+    #[serde(default, deserialize_with = "three_states")]
+    #[schema(value_type = Option<String>)]
+    pub tsig_key_id: Option<Option<String>>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -267,7 +273,8 @@ pub async fn get(
     Ok(Json(detail(&services, found)))
 }
 
-/// Changes a domain's description, default TTL, settings or status; not its content.
+/// Changes a domain's description, default TTL, settings or status, or where a secondary one gets its records; not its
+/// content.
 #[utoipa::path(patch, path = "/api/v1/domains/{id}", tag = "domains", params(("id" = String, Path)),
     request_body = PatchDomain, responses((status = 200, body = DomainDetail)))]
 pub async fn update(
@@ -276,8 +283,8 @@ pub async fn update(
     ApiPath(id): ApiPath<ZoneId>,
     ApiJson(body): ApiJson<PatchDomain>,
 ) -> Result<Json<DomainDetail>, ApiError> {
-    let PatchDomain { description, default_ttl, settings, status } = body;
-    let patch = ZonePatch { description, default_ttl, settings, status };
+    let PatchDomain { description, default_ttl, settings, status, masters, tsig_key_id } = body;
+    let patch = ZonePatch { description, default_ttl, settings, status, masters, tsig_key_id };
     let updated = zones::update(&services, &context, id, patch).await?;
     Ok(Json(detail(&services, updated)))
 }
@@ -373,6 +380,7 @@ pub fn item(row: ZoneRow) -> DomainItem {
         deleted_at: _,
         status_before: _,
         displaced: _,
+        held_by: _,
         created_at,
         updated_at,
     } = row;

@@ -52,6 +52,7 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(zone_files::import_text))
         .routes(routes!(zone_files::import_file))
         .routes(routes!(zone_files::preview))
+        .routes(routes!(zone_files::import_axfr))
         .routes(routes!(login::config))
         .routes(routes!(login::token))
         .routes(routes!(login::refresh))

@@ -6,17 +6,22 @@ use axum::Json;
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, State};
 use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::dns::zone_file::{LineError, ZoneFileFormat};
 use crate::ids::ZoneId;
+use crate::service::axfr::{self, Axfr};
 use crate::service::zone_files::{self, Import, ImportMode, Imported};
 use crate::service::{Error, Services};
 
 use super::error::{ApiError, PartError};
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, body_too_large};
 use super::rrsets::{RrsetChangeItem, change_item};
+
+/// Changes that a preview shows: a screen full, not a hundred thousand.
+const CHANGES_SHOWN_MAX: usize = 1_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -72,6 +77,25 @@ pub struct ImportText {
     pub include_system: bool,
 }
 
+/// Where a domain's records are fetched from.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportAxfr {
+    /// The address of a server that gives the domain away.
+    #[schema(example = "192.0.2.53")]
+    pub server: String,
+    /// 53 where absent; 53 or above 1023.
+    pub port: Option<u16>,
+    /// A key that the server knows, too.
+    pub tsig_key_id: Option<String>,
+    /// As in `import/text`.
+    #[schema(example = "merge")]
+    pub mode: Option<String>,
+    /// Whether the SOA and the apex NS count, too.
+    #[serde(default)]
+    pub include_system: bool,
+}
+
 /// The form of `import/file`.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "documents a form that is read part by part")]
@@ -90,15 +114,15 @@ pub struct ImportForm {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ImportOutcome {
     /// `created` and `updated` together.
-    pub imported_count: usize,
+    pub imported_count: u64,
     /// Records that came to be.
-    pub created: usize,
+    pub created: u64,
     /// Records that were there and are not as they were.
-    pub updated: usize,
+    pub updated: u64,
     /// Records that went.
-    pub deleted: usize,
+    pub deleted: u64,
     /// Records of the file that changed nothing.
-    pub skipped: usize,
+    pub skipped: u64,
     /// Of the errors: those that clash with other records.
     pub conflict_count: usize,
     /// What stands in the way; only with `preview`, as otherwise the answer is an error.
@@ -106,12 +130,23 @@ pub struct ImportOutcome {
     /// Of the change in the domain's history; null where nothing changed.
     #[schema(required = true)]
     pub change_id: Option<String>,
-    /// What would change; only with `preview`.
+    /// What would change; only with `preview`, and the first 1,000 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<RrsetChangeItem>>,
+    /// How many more would change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_changes: Option<usize>,
     /// `false`: only asked, nothing was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<bool>,
+}
+
+/// An import that goes on without the request.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImportJob {
+    /// How far it is, and what came of it: `GET /jobs/{job_id}`.
+    #[schema(example = "job_01jd3v9q4m8k2x7r5w0n6b1c3d")]
+    pub job_id: String,
 }
 
 /// What is wrong with a line of a file.
@@ -168,17 +203,19 @@ pub async fn download(
     Ok((headers, zone_file))
 }
 
-/// Takes a file's records into a domain, in one change: all of them, or none and what is wrong with each line.
+/// Takes a file's records into a domain, in one change: all of them, or none and what is wrong with each line. What is
+/// more than 10,000 RRsets or 1.5 MB of changes is left to a job (202), once all of it is found to be right; until that
+/// is over nobody else writes to the domain.
 #[utoipa::path(post, path = "/api/v1/domains/{id}/import/text", tag = "files", operation_id = "import_text",
     params(("id" = String, Path), ImportQuery), request_body = ImportText,
-    responses((status = 200, body = ImportOutcome)))]
+    responses((status = 200, body = ImportOutcome), (status = 202, body = ImportJob)))]
 pub async fn import_text(
     State(services): State<Arc<Services>>,
     Authenticated(context): Authenticated,
     ApiPath(id): ApiPath<ZoneId>,
     ApiQuery(query): ApiQuery<ImportQuery>,
     ApiJson(body): ApiJson<ImportText>,
-) -> Result<Json<ImportOutcome>, ApiError> {
+) -> Result<Response, ApiError> {
     let import = wanted(body, query.wanted())?;
     answer(zone_files::import(&services, &context, id, import).await?, query.wanted())
 }
@@ -191,7 +228,7 @@ pub async fn preview(
     Authenticated(context): Authenticated,
     ApiPath(id): ApiPath<ZoneId>,
     ApiJson(body): ApiJson<ImportText>,
-) -> Result<Json<ImportOutcome>, ApiError> {
+) -> Result<Response, ApiError> {
     let import = wanted(body, true)?;
     answer(zone_files::import(&services, &context, id, import).await?, true)
 }
@@ -200,19 +237,37 @@ pub async fn preview(
 #[utoipa::path(post, path = "/api/v1/domains/{id}/import/file", tag = "files", operation_id = "import_file",
     params(("id" = String, Path), ImportQuery),
     request_body(content = ImportForm, content_type = "multipart/form-data"),
-    responses((status = 200, body = ImportOutcome)))]
+    responses((status = 200, body = ImportOutcome), (status = 202, body = ImportJob)))]
 pub async fn import_file(
     State(services): State<Arc<Services>>,
     Authenticated(context): Authenticated,
     ApiPath(id): ApiPath<ZoneId>,
     ApiQuery(query): ApiQuery<ImportQuery>,
     form: Result<Multipart, MultipartRejection>,
-) -> Result<Json<ImportOutcome>, ApiError> {
+) -> Result<Response, ApiError> {
     // who may not import need not send the file
     zone_files::may_import(&services, &context, id).await?;
     let body = read_form(form).await?;
     let import = wanted(body, query.wanted())?;
     answer(zone_files::import(&services, &context, id, import).await?, query.wanted())
+}
+
+/// Takes in what another server has of the domain, by one zone transfer (AXFR), as `import/text` does a file. A record's
+/// place in the transfer is its line. Records of DNSSEC signing are left out.
+#[utoipa::path(post, path = "/api/v1/domains/{id}/import/axfr", tag = "files", operation_id = "import_axfr",
+    params(("id" = String, Path), ImportQuery), request_body = ImportAxfr,
+    responses((status = 200, body = ImportOutcome), (status = 202, body = ImportJob)))]
+pub async fn import_axfr(
+    State(services): State<Arc<Services>>,
+    Authenticated(context): Authenticated,
+    ApiPath(id): ApiPath<ZoneId>,
+    ApiQuery(query): ApiQuery<ImportQuery>,
+    ApiJson(body): ApiJson<ImportAxfr>,
+) -> Result<Response, ApiError> {
+    let ImportAxfr { server, port, tsig_key_id, mode: name, include_system } = body;
+    let preview = query.wanted();
+    let axfr = Axfr { server, port, tsig_key: tsig_key_id, mode: mode(name.as_deref())?, include_system, preview };
+    answer(axfr::import(&services, &context, id, axfr).await?, preview)
 }
 
 impl ImportQuery {
@@ -228,9 +283,13 @@ fn format(name: Option<&str>) -> Result<ZoneFileFormat, Error> {
 
 fn wanted(body: ImportText, preview: bool) -> Result<Import, Error> {
     let ImportText { format: name, mode, content, include_system } = body;
-    let mode = ImportMode::parse(mode.as_deref().unwrap_or("merge"))
-        .ok_or_else(|| Error::invalid("mode", "must be merge, replace or skip_existing"))?;
+    let mode = self::mode(mode.as_deref())?;
     Ok(Import { format: format(name.as_deref())?, mode, text: content, include_system, preview })
+}
+
+fn mode(name: Option<&str>) -> Result<ImportMode, Error> {
+    ImportMode::parse(name.unwrap_or("merge"))
+        .ok_or_else(|| Error::invalid("mode", "must be merge, replace or skip_existing"))
 }
 
 async fn read_form(form: Result<Multipart, MultipartRejection>) -> Result<ImportText, ApiError> {
@@ -268,13 +327,19 @@ fn unreadable(error: axum::extract::multipart::MultipartError) -> ApiError {
     Error::schema(&["body"], format!("cannot be read as a form: {}", error.body_text())).into()
 }
 
-fn answer(imported: Imported, preview: bool) -> Result<Json<ImportOutcome>, ApiError> {
-    let Imported { change, created, updated, deleted, skipped, conflicts, errors, changes } = imported;
-    if !preview && !errors.is_empty() {
-        let message = format!("{} lines cannot be imported; nothing was written", errors.len());
+fn answer(imported: Imported, preview: bool) -> Result<Response, ApiError> {
+    let Imported { change, job, created, updated, deleted, skipped, conflicts, errors, error_count, mut changes } =
+        imported;
+    if !preview && error_count > 0 {
+        let message = format!("{error_count} lines cannot be imported; nothing was written");
         return Err(ApiError::lines(message, errors.into_iter().map(part).collect()));
     }
-    Ok(Json(ImportOutcome {
+    if let Some(job) = job {
+        return Ok((StatusCode::ACCEPTED, Json(ImportJob { job_id: job.to_string() })).into_response());
+    }
+    let more_changes = changes.len().saturating_sub(CHANGES_SHOWN_MAX);
+    changes.truncate(CHANGES_SHOWN_MAX);
+    let outcome = ImportOutcome {
         imported_count: created + updated,
         created,
         updated,
@@ -284,8 +349,10 @@ fn answer(imported: Imported, preview: bool) -> Result<Json<ImportOutcome>, ApiE
         errors: errors.into_iter().map(problem).collect(),
         change_id: change.map(|change| change.to_string()),
         changes: preview.then(|| changes.into_iter().map(change_item).collect()),
+        more_changes: (preview && more_changes > 0).then_some(more_changes),
         applied: preview.then_some(false),
-    }))
+    };
+    Ok(Json(outcome).into_response())
 }
 
 fn part(error: LineError) -> PartError {

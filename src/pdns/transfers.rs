@@ -34,6 +34,14 @@ impl Pdns {
         }
     }
 
+    /// Where a secondary zone's content comes from. Safe to repeat.
+    pub async fn set_incoming(&self, name: &str, masters: &[String], keys: &[String]) -> Result<(), PdnsError> {
+        let keys: Vec<String> = keys.iter().map(|key| format!("{key}.")).collect();
+        let request = self.request(Method::PUT, &format!("/zones/{}", zone_path(name)));
+        let source = json!({ "kind": "Slave", "masters": masters, "slave_tsig_key_ids": keys });
+        self.done(request.json(&source), CALL_TIMEOUT).await
+    }
+
     /// Has a secondary zone transferred now; PowerDNS answers before it is.
     pub async fn retrieve(&self, name: &str) -> Result<(), PdnsError> {
         let request = self.request(Method::PUT, &format!("/zones/{}/axfr-retrieve", zone_path(name)));

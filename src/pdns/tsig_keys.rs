@@ -4,12 +4,19 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde_json::json;
 
-use super::client::{Pdns, PdnsError, unexpected, zone_path};
+use super::client::{Pdns, PdnsError, body, unexpected, zone_path};
 
 /// One row in PowerDNS's database.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is read of a key.
+#[derive(Deserialize)]
+struct SecretOfKey {
+    key: SecretString,
+}
 
 impl Pdns {
     /// Makes a key; the secret as base64. `Ok(false)`: there is one of that name.
@@ -20,6 +27,17 @@ impl Pdns {
         match response.status() {
             StatusCode::CREATED => Ok(true),
             StatusCode::CONFLICT => Ok(false),
+            _ => Err(unexpected(response).await),
+        }
+    }
+
+    /// The secret of a key, as base64. `Ok(None)`: there is none of that name.
+    pub async fn tsig_secret(&self, name: &str) -> Result<Option<SecretString>, PdnsError> {
+        let request = self.request(Method::GET, &format!("/tsigkeys/{}", zone_path(name)));
+        let response = self.send(request, CALL_TIMEOUT).await?;
+        match response.status() {
+            StatusCode::OK => Ok(Some(body::<SecretOfKey>(response).await?.key)),
+            StatusCode::NOT_FOUND => Ok(None),
             _ => Err(unexpected(response).await),
         }
     }

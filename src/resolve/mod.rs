@@ -12,7 +12,9 @@
 //!         └─ answer (pure: response → what it says → whether all agree)
 //! ```
 //!
-//! *Invariants.* No packet leaves but through `exchange`, which takes only a `Server`: an address the operator
+//! Beside these stands `transfer`, with `tsig`: whole zones, from addresses that `service/transfers.rs` has checked.
+//!
+//! *Invariants.* No packet of a proof leaves but through `exchange`, which takes only a `Server`: an address the operator
 //! chose, or one that passed `is_globally_reachable` (the address checked is the address used). Every packet and
 //! every wait is drawn from the proof's one `Budget`. Addresses of nameservers come from the recursive resolvers
 //! alone: glue in an answer is never read. A proof needs *every* server that answers to show the value.
@@ -33,6 +35,8 @@ mod served_keys;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod transfer;
+mod tsig;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,6 +48,8 @@ pub use delegation::DelegationOutcome;
 pub use delegation_signer::ParentAnswer;
 pub use serial::serial_at;
 pub use served_keys::{ServedKeys, served_keys_at};
+pub use transfer::{TransferError, TransferredRecord, transfer};
+pub use tsig::{Algorithm, TsigKey};
 
 use budget::Budget;
 

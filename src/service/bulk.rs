@@ -104,6 +104,7 @@ async fn run<T>(
         grouping: if continue_on_error { Grouping::EachAlone(action) } else { Grouping::Together(action) },
         // nothing will be written any more: the rest is only asked, so that every failure is told at once
         dry_run: dry_run || (!continue_on_error && !refused.is_empty()),
+        large: None,
     };
     let WriteOutcome { operations, refused: more, .. } = write_or_refusals(services, write).await?;
     refused.extend(more.into_iter().map(|Refusal { index, error }| Refusal { index: positions[index], error }));
@@ -124,7 +125,7 @@ async fn run<T>(
 async fn write_or_refusals(services: &Services, write: ZoneWrite) -> Result<WriteOutcome> {
     match services.writer.apply(write).await {
         Err(Error::Several { message: _, errors }) => {
-            Ok(WriteOutcome { operations: Vec::new(), refused: errors, change: None, changes: Vec::new() })
+            Ok(WriteOutcome { operations: Vec::new(), refused: errors, change: None, changes: Vec::new(), job: None })
         }
         other => other,
     }

@@ -226,6 +226,7 @@ fn write(context: &Context, access: crate::authz::ZoneAccess, operation: RecordO
         operations: vec![operation],
         grouping: Grouping::Single,
         dry_run,
+        large: None,
     }
 }
 

@@ -233,6 +233,7 @@ async fn apply(
         operations,
         grouping,
         dry_run,
+        large: None,
     };
     services.writer.apply(write).await
 }

@@ -118,8 +118,9 @@ pub async fn apply(
         operations,
         grouping: Grouping::Together(ACTION),
         dry_run,
+        large: None,
     };
-    let WriteOutcome { operations, change, changes, refused: _ } = services.writer.apply(write).await?;
+    let WriteOutcome { operations, change, changes, refused: _, job: _ } = services.writer.apply(write).await?;
     Ok(ChangedRrsets { zone, change, changes, warnings: warnings(operations) })
 }
 

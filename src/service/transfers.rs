@@ -13,13 +13,15 @@ use crate::config::Config;
 use crate::dns::dnssec::Denial;
 use crate::ids::{TenantId, TsigKeyId, ZoneId};
 use crate::resolve::is_globally_reachable;
+use crate::storage::secondary_zones::{self, Source};
+use crate::storage::tsig_keys::TsigKeyRow;
 use crate::storage::zones::ZoneRow;
 use crate::storage::{signing, tsig_keys, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::audit;
 use super::context::ActorRecord;
-use super::zone_writer::{Outgoing, OutgoingChange};
+use super::zone_writer::{IncomingChange, Outgoing, OutgoingChange};
 use super::zones::{load, zone_resource};
 use super::{Context, Error, Result, Services};
 
@@ -109,13 +111,52 @@ pub async fn update(
     services.writer.set_outgoing(OutgoingChange { access, audit: vec![entry], settings, outgoing }).await
 }
 
+/// Changes where a secondary zone's content comes from; what is not given stays.
+pub async fn update_source(
+    services: &Services,
+    context: &Context,
+    (row, access): (&ZoneRow, &ZoneAccess),
+    (masters, tsig_key): (Option<Vec<String>>, Option<Option<String>>),
+) -> Result<()> {
+    let field = if masters.is_some() { "masters" } else { "tsig_key_id" };
+    let before = within(secondary_zones::find(&services.db, row.id)).await?;
+    let before = before.filter(|_| row.zone_type == ZoneType::Secondary);
+    let before = before.ok_or_else(|| Error::invalid(field, "only a secondary domain has masters"))?;
+    let source = Source {
+        masters: match masters {
+            Some(masters) => checked_masters(&services.config, &masters)?,
+            None => before.masters.clone(),
+        },
+        tsig_key: match tsig_key {
+            Some(Some(id)) => Some(key_name(services, row.tenant, &id).await?.0),
+            Some(None) => None,
+            None => before.tsig_key,
+        },
+    };
+    if source == before {
+        return Ok(());
+    }
+    let shown = |source: &Source| json!({ "masters": source.masters, "tsig_key_id": source.tsig_key });
+    let actor = ActorRecord::from(&context.caller.actor);
+    let (resource, now) = (zone_resource(row.id, &row.name), services.clock.now());
+    let values = (shown(&before), shown(&source));
+    let entry = audit::entry(&actor, &context.request, Some(row.tenant), "domain.update", resource, values, now);
+    services.writer.set_incoming(IncomingChange { access: access.clone(), audit: vec![entry], source }).await
+}
+
 /// The tenant's key of this id, and what it is called on the wire.
 pub async fn key_name(services: &Services, tenant: TenantId, id: &str) -> Result<(TsigKeyId, String)> {
+    let TsigKeyRow { id, key_name, .. } = key(services, tenant, id).await?;
+    Ok((id, key_name))
+}
+
+/// The tenant's key of this id.
+pub async fn key(services: &Services, tenant: TenantId, id: &str) -> Result<TsigKeyRow> {
     let absent = || Error::NotFound("TSIG key");
     let id: TsigKeyId = id.parse().map_err(|_| absent())?;
     let visible = Visibility::system();
     let key = within(tsig_keys::find(&services.db, &visible, id)).await?.filter(|key| key.tenant == tenant);
-    Ok((id, key.ok_or_else(absent)?.key_name))
+    key.ok_or_else(absent)
 }
 
 /// Has a secondary zone transferred now.
@@ -145,6 +186,12 @@ pub async fn state(services: &Services, row: &ZoneRow) -> Result<Option<Transfer
 
 /// `address` or `address:port`, where the platform may talk to: globally reachable, or what the operator allowed.
 fn checked_target(config: &Config, text: &str, field: &'static str) -> Result<String> {
+    let target = target(config, text, field)?;
+    Ok(if target.port() == DNS_PORT { target.ip().to_string() } else { target.to_string() })
+}
+
+/// The same, as what is connected to.
+pub fn target(config: &Config, text: &str, field: &'static str) -> Result<SocketAddr> {
     let plain = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
     let target = plain.or_else(|_| text.parse::<SocketAddr>());
     let Ok(target) = target else {
@@ -158,7 +205,7 @@ fn checked_target(config: &Config, text: &str, field: &'static str) -> Result<St
     if target.port() != DNS_PORT && !UNPRIVILEGED_PORTS.contains(&target.port()) {
         return Err(Error::invalid(field, format!("the port {} is neither 53 nor above 1023", target.port())));
     }
-    Ok(if target.port() == DNS_PORT { target.ip().to_string() } else { target.to_string() })
+    Ok(target)
 }
 
 /// Who may ask: an address or a network.

@@ -1,28 +1,35 @@
 //! A zone's records as a file: out of it, and into it as one change.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::authz::{Permission, ZoneAccess};
 use crate::dns::zone_file::{self, FileRecord, LineError, ZoneFile, ZoneFileFormat};
-use crate::dns::{RecordType, Rrset, RrsetChange, RrsetEdit, RrsetHow, RrsetKey, RrsetValue};
-use crate::ids::{ChangeId, ZoneId};
+use crate::dns::{RecordType, RrsetChange, RrsetEdit, RrsetHow, RrsetKey, RrsetValue};
+use crate::ids::{ChangeId, JobId, ZoneId};
+use crate::storage::import_parts::Tally;
 use crate::storage::{audit as audit_log, within_write};
 
 use super::audit;
 use super::context::ActorRecord;
+use super::import_jobs::{self, ACTION};
 use super::zone_names::NamedZone;
-use super::zone_writer::{Grouping, RecordOperation, WriteOutcome, ZoneView, ZoneWrite};
+use super::zone_writer::{Grouping, RecordOperation, WriteOutcome, ZoneView, ZoneWrite, tally};
 use super::zones::{locate, zone_resource};
 use super::{Context, Error, Refusal, Result, Services, history};
 
-/// What the audit log calls an import.
-const ACTION: &str = "domain.import";
-/// RRsets of one change: PowerDNS takes some seconds for as many.
-pub const RRSETS_MAX: usize = 10_000; // contract
-/// Records of a file: two for each of its RRsets, on average.
-const RECORDS_MAX: usize = 20_000;
+/// Records of a file.
+pub(super) const RECORDS_MAX: usize = 200_000; // contract
+/// Errors that an answer tells; of more it tells how many there are.
+const ERRORS_TOLD_MAX: usize = 1_000;
+/// Octets of a file that needs no turn.
+const TEXT_SMALL: usize = 1_000_000;
+/// Large files that a replica deals with at a time: each takes some hundred megabytes until it is decided on.
+static LARGE_AT_ONCE: Semaphore = Semaphore::const_new(2);
+const TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// What becomes of what stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,15 +79,18 @@ pub struct Import {
 pub struct Imported {
     /// None: nothing changed, or only asked.
     pub change: Option<ChangeId>,
-    pub created: usize,
-    pub updated: usize,
-    pub deleted: usize,
+    /// Nothing was written yet: this job does it, and will know what came of it.
+    pub job: Option<JobId>,
+    pub created: u64,
+    pub updated: u64,
+    pub deleted: u64,
     /// Records of the file that changed nothing.
-    pub skipped: usize,
+    pub skipped: u64,
     /// Of the errors: those that clash with other records.
     pub conflicts: usize,
-    /// Never any where something was written.
+    /// Never any where something was written; not all of them where there are very many.
     pub errors: Vec<LineError>,
+    pub error_count: usize,
     pub changes: Vec<RrsetChange>,
 }
 
@@ -112,14 +122,51 @@ pub async fn export(
     Ok((view, text))
 }
 
-/// Takes a file in as a whole, or says what is wrong with it, line by line, and writes nothing.
+/// Takes a file in as a whole, or says what is wrong with it, line by line, and writes nothing. What is more than one
+/// change takes is left to a job, once it is found to be right.
 pub async fn import(services: &Services, context: &Context, zone: ZoneId, import: Import) -> Result<Imported> {
     let Import { format, mode, text, include_system, preview } = import;
     let (zone, access) = open(services, context, zone, mode).await?;
-    let file = zone_file::read(format, &text, &zone.name, RECORDS_MAX);
-    drop(text); // what was read is all that is needed, and either may be large
-    check_size(&file)?;
-    let ZoneFile { records, errors, too_many: _ } = file;
+    let _turn = if text.len() > TEXT_SMALL { Some(turn().await?) } else { None };
+    let name = zone.name.clone();
+    // the text goes when it is read: it may be large, and so may be what was read of it
+    let read = tokio::task::spawn_blocking(move || zone_file::read(format, &text, &name, RECORDS_MAX));
+    let file = read.await.map_err(|error| Error::Internal(error.to_string()))?;
+    take_in(services, context, (zone, access), file, Wanted { mode, include_system, preview }).await
+}
+
+/// One of the few that may be under way at once.
+pub(super) async fn turn() -> Result<SemaphorePermit<'static>> {
+    match tokio::time::timeout(TURN_WAIT, LARGE_AT_ONCE.acquire()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(_)) | Err(_) => {
+            let message = "Too many large files are being imported".into();
+            Err(Error::Unavailable { message, retry_after: TURN_WAIT.as_secs() as u32 })
+        }
+    }
+}
+
+/// What is to be done with records that were read somewhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub mode: ImportMode,
+    pub include_system: bool,
+    pub preview: bool,
+}
+
+/// Brings records into a zone, or says which of them cannot be.
+pub(super) async fn take_in(
+    services: &Services,
+    context: &Context,
+    (zone, access): (NamedZone, ZoneAccess),
+    file: ZoneFile,
+    Wanted { mode, include_system, preview }: Wanted,
+) -> Result<Imported> {
+    let ZoneFile { records, errors, too_many } = file;
+    if too_many {
+        let message = format!("a file may hold at most {RECORDS_MAX} records");
+        return Err(Error::Invalid { message, field: Some("content"), code: "import_too_large" });
+    }
     check_scope(&zone, &access, &records)?;
     let total = records.len();
     let (operations, lines) = operations(&zone, mode, include_system, records);
@@ -131,6 +178,7 @@ pub async fn import(services: &Services, context: &Context, zone: ZoneId, import
         operations,
         grouping: Grouping::Together(ACTION),
         dry_run: asked,
+        large: Some(import_jobs::large(context, total)?),
     };
     let mut imported = match services.writer.apply(write).await {
         Ok(outcome) => counted(outcome, total),
@@ -139,6 +187,8 @@ pub async fn import(services: &Services, context: &Context, zone: ZoneId, import
     };
     imported.errors.extend(errors);
     imported.errors.sort_by_key(|error| error.line);
+    imported.error_count = imported.errors.len();
+    imported.errors.truncate(ERRORS_TOLD_MAX);
     Ok(imported)
 }
 
@@ -147,7 +197,7 @@ pub async fn may_import(services: &Services, context: &Context, zone: ZoneId) ->
     open(services, context, zone, ImportMode::SkipExisting).await.map(drop)
 }
 
-async fn open(
+pub(super) async fn open(
     services: &Services,
     context: &Context,
     zone: ZoneId,
@@ -158,15 +208,6 @@ async fn open(
         found = Some(locate(services, context, zone, *permission).await?);
     }
     found.ok_or(Error::NotFound("Domain"))
-}
-
-fn check_size(file: &ZoneFile) -> Result<()> {
-    let rrsets: HashSet<&RrsetKey> = file.records.iter().map(|record| &record.key).collect();
-    if file.too_many || rrsets.len() > RRSETS_MAX {
-        let message = format!("a file may hold at most {RRSETS_MAX} RRsets and {RECORDS_MAX} records");
-        return Err(Error::Invalid { message, field: Some("content"), code: "import_too_large" });
-    }
-    Ok(())
 }
 
 /// A file that touches one name outside of the caller's rights is refused as a whole, also where it would change
@@ -191,19 +232,19 @@ fn operations(
 ) -> (Vec<RecordOperation>, Vec<usize>) {
     let is_system =
         |key: &RrsetKey| key.name.is_apex(&zone.name) && matches!(key.record_type, RecordType::Soa | RecordType::Ns);
-    let mut by_key: BTreeMap<RrsetKey, Wanted> = BTreeMap::new();
+    let mut by_key: BTreeMap<RrsetKey, WantedRrset> = BTreeMap::new();
     for FileRecord { line, key, content, ttl, disabled } in records {
         if !include_system && is_system(&key) {
             continue;
         }
-        let wanted = by_key.entry(key).or_insert_with(|| Wanted { ttl, values: Vec::new() });
+        let wanted = by_key.entry(key).or_insert_with(|| WantedRrset { ttl, values: Vec::new() });
         // as with BIND, an RRset has the TTL of its first record, and a record that stands there twice is one
         if wanted.values.iter().all(|(_, value)| value.content != content) {
             wanted.values.push((line, RrsetValue { content, disabled }));
         }
     }
     let (mut operations, mut lines) = (Vec::new(), Vec::new());
-    for (key, Wanted { ttl, values }) in by_key {
+    for (key, WantedRrset { ttl, values }) in by_key {
         let how = match mode {
             // there is one SOA, whatever the mode
             _ if key.record_type == RecordType::Soa => RrsetHow::Exactly,
@@ -230,7 +271,7 @@ fn operations(
 }
 
 /// An RRset of the file.
-struct Wanted {
+struct WantedRrset {
     ttl: Option<u32>,
     values: Vec<(usize, RrsetValue)>,
 }
@@ -249,20 +290,8 @@ fn refused(errors: Vec<Refusal>, lines: &[usize]) -> Imported {
 }
 
 fn counted(outcome: WriteOutcome, total: usize) -> Imported {
-    let WriteOutcome { change, changes, .. } = outcome;
-    let (mut created, mut updated, mut deleted) = (0, 0, 0);
-    for RrsetChange { key: _, before, after } in &changes {
-        let count = |rrset: &Option<Rrset>| rrset.as_ref().map_or(0, |rrset| rrset.records.len());
-        let stayed = before.iter().flat_map(|rrset| &rrset.records).filter_map(|record| {
-            let after = after.as_ref()?;
-            let is_same = after.find(&record.content)?.disabled == record.disabled;
-            Some(is_same && before.as_ref().is_some_and(|before| before.ttl == after.ttl))
-        });
-        let stayed: Vec<bool> = stayed.collect();
-        created += count(after) - stayed.len();
-        deleted += count(before) - stayed.len();
-        updated += stayed.iter().filter(|is_same| !**is_same).count();
-    }
-    let skipped = total.saturating_sub(created + updated);
-    Imported { change, created, updated, deleted, skipped, changes, ..Imported::default() }
+    let WriteOutcome { change, changes, job, .. } = outcome;
+    let Tally { created, updated, deleted } = tally(&changes);
+    let skipped = (total as u64).saturating_sub(created + updated);
+    Imported { change, job, created, updated, deleted, skipped, changes, ..Imported::default() }
 }

@@ -53,6 +53,9 @@ pub struct ZonePatch {
     pub default_ttl: Option<u32>,
     pub settings: Option<serde_json::Map<String, Value>>,
     pub status: Option<String>,
+    /// Of a secondary zone.
+    pub masters: Option<Vec<String>>,
+    pub tsig_key_id: Option<Option<String>>,
 }
 
 /// A zone with what is pending for it.
@@ -415,7 +418,7 @@ pub async fn go_live(
 
 pub async fn update(services: &Services, context: &Context, id: ZoneId, patch: ZonePatch) -> Result<ZoneDetail> {
     let (row, access) = load(services, context, id, Permission::DomainsUpdate).await?;
-    let ZonePatch { description, default_ttl, settings, status } = patch;
+    let ZonePatch { description, default_ttl, settings, status, masters, tsig_key_id } = patch;
     let status = status.map(|text| checked_status(&text)).transpose()?;
     let wanted = Wanted {
         description: match description {
@@ -428,6 +431,9 @@ pub async fn update(services: &Services, context: &Context, id: ZoneId, patch: Z
     // first what may be refused, so that a refusal changes nothing
     if let Some(settings) = &wanted.settings {
         transfers::update(services, context, (&row, &access), settings).await?;
+    }
+    if masters.is_some() || tsig_key_id.is_some() {
+        transfers::update_source(services, context, (&row, &access), (masters, tsig_key_id)).await?;
     }
     if let Some(status) = status.filter(|status| *status != row.status) {
         let values = status_values(row.status, status);

@@ -3,7 +3,7 @@
 use sqlx::mysql::MySqlRow;
 use sqlx::{FromRow, MySql, MySqlExecutor, Row, Transaction};
 
-use crate::ids::{ChangeId, ZoneId};
+use crate::ids::{ChangeId, JobId, ZoneId};
 use crate::tenancy::ZoneStatus;
 
 use super::{Db, Result};
@@ -70,6 +70,7 @@ pub struct Standing {
     pub last_change: Option<ChangeId>,
     pub default_ttl: u32,
     pub dnssec_enabled: bool,
+    pub held_by: Option<JobId>,
 }
 
 /// [`insert`] in one round trip: takes the lock only if the zone's row still stands as the decision found it. False: it
@@ -77,12 +78,12 @@ pub struct Standing {
 /// the row has moved meanwhile.
 pub async fn take<'c>(connection: impl MySqlExecutor<'c>, intent: &Intent, standing: &Standing) -> Result<bool> {
     let Intent { zone_name, zone, change, epoch, kind, payload } = intent;
-    let Standing { revision, status, last_change, default_ttl, dnssec_enabled } = standing;
+    let Standing { revision, status, last_change, default_ttl, dnssec_enabled, held_by } = standing;
     let done = sqlx::query(
         "INSERT INTO zone_intents (zone_name, zone_id, change_id, epoch, kind, payload, deadline, created_at) \
          SELECT ?, z.id, ?, ?, ?, ?, NOW(6) + INTERVAL ? SECOND, NOW(6) FROM zones z WHERE z.id = ? \
          AND z.revision = ? AND z.status = ? AND z.last_change <=> ? AND z.default_ttl = ? AND z.dnssec_enabled = ? \
-         FOR UPDATE",
+         AND z.held_by <=> ? FOR UPDATE",
     )
     .bind(zone_name)
     .bind(change.0)
@@ -96,6 +97,7 @@ pub async fn take<'c>(connection: impl MySqlExecutor<'c>, intent: &Intent, stand
     .bind(last_change.map(|change| change.0))
     .bind(default_ttl)
     .bind(dnssec_enabled)
+    .bind(held_by.map(|job| job.0))
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use crate::authz::Visibility;
 use crate::ids::{JobId, TenantId, ZoneId};
 
-use super::{Db, Result};
+use super::{Db, Result, intents, zones};
 
 /// How long a claim holds without being renewed: a worker that is alive renews it several times in this time.
 pub const LEASE_SECONDS: u32 = 30;
@@ -216,17 +216,41 @@ pub async fn checkpoint(
     Ok(updated.rows_affected() == 1)
 }
 
-/// The job is done. False: it is not held any more.
-pub async fn succeed(db: &Db, hold: Hold, result: &Value) -> Result<bool> {
-    finish(db, hold, JobStatus::Succeeded, Some(result), None).await
+/// Lets go of a zone that the job holds, in the transaction that ends it; the zone's row stays locked. False: a change of
+/// the zone has no outcome yet, which may be the job's own and would come after its end.
+pub async fn let_go(tx: &mut Transaction<'_, MySql>, hold: Hold, succeeded: bool) -> Result<bool> {
+    let query = sqlx::query_scalar("SELECT zone_id FROM jobs WHERE id = ?").bind(hold.job.0);
+    let zone: Option<Option<uuid::Uuid>> = query.fetch_optional(&mut **tx).await?;
+    let Some(zone) = zone.flatten().map(ZoneId) else { return Ok(true) };
+    let row = zones::lock(tx, zone).await?;
+    if row.is_none_or(|row| row.held_by != Some(hold.job)) {
+        return Ok(true);
+    }
+    // of a job that has succeeded all is settled
+    if !succeeded && intents::exists_for_zone(tx, zone).await? {
+        return Ok(false);
+    }
+    zones::let_go(tx, zone, hold.job).await?;
+    Ok(true)
 }
 
-/// The job has failed for good. False: it is not held any more.
-pub async fn fail(db: &Db, hold: Hold, error: &str) -> Result<bool> {
-    finish(db, hold, JobStatus::Failed, None, Some(error)).await
+/// The job is done. False: it is not held any more, and the transaction is not to be committed.
+pub async fn succeed(tx: &mut Transaction<'_, MySql>, hold: Hold, result: &Value) -> Result<bool> {
+    finish(tx, hold, JobStatus::Succeeded, Some(result), None).await
 }
 
-async fn finish(db: &Db, hold: Hold, status: JobStatus, result: Option<&Value>, error: Option<&str>) -> Result<bool> {
+/// The job has failed for good. False: it is not held any more, and the transaction is not to be committed.
+pub async fn fail(tx: &mut Transaction<'_, MySql>, hold: Hold, error: &str) -> Result<bool> {
+    finish(tx, hold, JobStatus::Failed, None, Some(error)).await
+}
+
+async fn finish(
+    tx: &mut Transaction<'_, MySql>,
+    hold: Hold,
+    status: JobStatus,
+    result: Option<&Value>,
+    error: Option<&str>,
+) -> Result<bool> {
     // what it was made of may be large and is of no use any more
     let done = sqlx::query(
         "UPDATE jobs SET status = ?, look_at = NULL, result = ?, error = ?, parameters = 'null', state = NULL, \
@@ -237,7 +261,7 @@ async fn finish(db: &Db, hold: Hold, status: JobStatus, result: Option<&Value>, 
     .bind(error.map(|text| cut(text, ERROR_CHARACTERS_MAX)))
     .bind(hold.job.0)
     .bind(hold.epoch)
-    .execute(db.pool())
+    .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -385,6 +409,16 @@ mod tests {
         held
     }
 
+    async fn ended(db: &Db, hold: Hold, outcome: std::result::Result<Value, &str>) -> bool {
+        let mut tx = db.begin().await.expect("begins");
+        let held = match outcome {
+            Ok(result) => succeed(&mut tx, hold, &result).await,
+            Err(error) => fail(&mut tx, hold, error).await,
+        };
+        tx.commit().await.expect("commits");
+        held.expect("asked")
+    }
+
     async fn end_lease(db: &Db, id: JobId) {
         let query = "UPDATE jobs SET look_at = NOW(6) - INTERVAL 1 SECOND WHERE id = ?";
         sqlx::query(query).bind(id.0).execute(db.pool()).await.expect("moved");
@@ -421,10 +455,10 @@ mod tests {
         assert_eq!((second.progress.done, second.attempts), (1, 1), "counted since it got further");
         assert!(!note(&db, first.hold, 2, &json!({"at": "c"})).await);
         assert!(!renew(&db, first.hold).await.expect("asked"));
-        assert!(!succeed(&db, first.hold, &json!({})).await.expect("asked"));
+        assert!(!ended(&db, first.hold, Ok(json!({}))).await);
         assert!(!give_back(&db, first.hold, 0, None).await.expect("asked"));
         assert!(renew(&db, second.hold).await.expect("asked"));
-        assert!(succeed(&db, second.hold, &json!({"n": 3})).await.expect("asked"));
+        assert!(ended(&db, second.hold, Ok(json!({"n": 3}))).await);
         let row = find(&db, &Visibility::system(), id).await.expect("read").expect("there");
         assert_eq!((row.status, row.result, row.look_at), (JobStatus::Succeeded, Some(json!({"n": 3})), None));
         assert!(claimed(&db).await.is_none());
@@ -443,7 +477,7 @@ mod tests {
         assert!(is_busy(&db, "test", zone).await.expect("read"));
         let held = claimed(&db).await.expect("claimed");
         assert_eq!(held.zone, Some(zone), "the one that waits longest");
-        assert!(fail(&db, held.hold, "no").await.expect("asked"));
+        assert!(ended(&db, held.hold, Err("no")).await);
         assert!(!is_busy(&db, "test", zone).await.expect("read"));
         created(&db, new(Some(zone))).await;
     }
@@ -458,7 +492,7 @@ mod tests {
         end_lease(&db, id).await;
         let again = claimed(&db).await.expect("claimed");
         assert_eq!(again.attempts, 2);
-        assert!(fail(&db, again.hold, "never").await.expect("asked"));
+        assert!(ended(&db, again.hold, Err("never")).await);
         assert_eq!(sweep(&db).await.expect("swept"), 0);
         let old = "UPDATE jobs SET finished_at = NOW(6) - INTERVAL 31 DAY WHERE id = ?";
         sqlx::query(old).bind(id.0).execute(db.pool()).await.expect("moved");

@@ -17,6 +17,7 @@ pub mod fences;
 pub mod health;
 pub mod history;
 pub mod idempotency;
+pub mod import_parts;
 pub mod inbox;
 pub mod intents;
 pub mod jobs;

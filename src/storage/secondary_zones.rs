@@ -1,5 +1,6 @@
 //! Where the content of secondary zones comes from.
 
+use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use sqlx::{MySql, Row, Transaction};
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use crate::ids::{TenantId, TsigKeyId, ZoneId};
 use super::{Db, Result};
 
 /// The servers that have the content, and what the transfers from there are signed with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// `address` or `address:port`.
     pub masters: Vec<String>,
@@ -23,6 +24,18 @@ pub async fn insert(tx: &mut Transaction<'_, MySql>, zone: ZoneId, source: &Sour
         .bind(zone.0)
         .bind(Json(masters))
         .bind(tsig_key.map(|key| key.0))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Another source from now on.
+pub async fn update(tx: &mut Transaction<'_, MySql>, zone: ZoneId, source: &Source) -> Result<()> {
+    let Source { masters, tsig_key } = source;
+    sqlx::query("UPDATE secondary_zones SET masters = ?, tsig_key_id = ? WHERE zone_id = ?")
+        .bind(Json(masters))
+        .bind(tsig_key.map(|key| key.0))
+        .bind(zone.0)
         .execute(&mut **tx)
         .await?;
     Ok(())

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::authz::{TenantAccess, Visibility, ZoneAccess, ZoneRef};
 use crate::dns::ZoneName;
 use crate::dns::dnssec::Denial;
-use crate::ids::{ChangeId, TenantId, ZoneId};
+use crate::ids::{ChangeId, JobId, TenantId, ZoneId};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::intents::Standing;
@@ -41,6 +41,8 @@ pub struct ZoneRow {
     pub status_before: Option<ZoneStatus>,
     /// Another tenant has proven its name.
     pub displaced: bool,
+    /// The job that alone may write to it.
+    pub held_by: Option<JobId>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
 }
@@ -69,13 +71,14 @@ impl ZoneRow {
             last_change: self.last_change,
             default_ttl: self.default_ttl,
             dnssec_enabled: self.dnssec_enabled,
+            held_by: self.held_by,
         }
     }
 }
 
 pub(super) const COLUMNS: &str = "z.id, z.tenant_id, z.name, z.domain_type, z.status, z.default_ttl, z.description, z.settings, \
     z.cidr, z.dnssec_enabled, z.denial, z.revision, z.serial, z.last_change, z.record_count, z.born, \
-    z.deleted_at, z.status_before, z.displaced, z.created_at, z.updated_at";
+    z.deleted_at, z.status_before, z.displaced, z.held_by, z.created_at, z.updated_at";
 
 impl FromRow<'_, MySqlRow> for ZoneRow {
     fn from_row(row: &MySqlRow) -> sqlx::Result<Self> {
@@ -108,6 +111,7 @@ impl FromRow<'_, MySqlRow> for ZoneRow {
                 .map(|text| ZoneStatus::parse(&text).ok_or_else(|| unknown("status_before", &text)))
                 .transpose()?,
             displaced: row.try_get("displaced")?,
+            held_by: row.try_get::<Option<Uuid>, _>("held_by")?.map(JobId),
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
         })
@@ -313,6 +317,22 @@ pub async fn want(db: &Db, zone: ZoneId) -> Result<()> {
 /// Notes that PowerDNS may hold a zone for this row from now on.
 pub async fn mark_born(tx: &mut Transaction<'_, MySql>, zone: ZoneId) -> Result<()> {
     sqlx::query("UPDATE zones SET born = TRUE WHERE id = ?").bind(zone.0).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// From now on only this job writes to the zone; its end lets it go (`jobs::succeed`, `jobs::fail`).
+pub async fn hold(tx: &mut Transaction<'_, MySql>, zone: ZoneId, job: JobId) -> Result<()> {
+    sqlx::query("UPDATE zones SET held_by = ? WHERE id = ?").bind(job.0).bind(zone.0).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Lets go of a zone that the job holds.
+pub async fn let_go(tx: &mut Transaction<'_, MySql>, zone: ZoneId, job: JobId) -> Result<()> {
+    sqlx::query("UPDATE zones SET held_by = NULL WHERE id = ? AND held_by = ?")
+        .bind(zone.0)
+        .bind(job.0)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::authz::{Actor, Visibility};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::JobId;
-use crate::service::jobs::kinds::{Kind, Stop};
+use crate::service::jobs::kinds::{Kind, Stop, no_entries};
 use crate::service::jobs::{JobRequest, RequestedBy, create};
 use crate::service::{ActorRecord, RequestInfo, Services};
 use crate::storage::jobs::{JobRow, JobStatus, Progress, find};
@@ -42,7 +42,7 @@ async fn services() -> Arc<Services> {
 async fn asked_for(services: &Services, kind: &'static str, parameters: Value) -> JobId {
     let by = RequestedBy { actor: ActorRecord::from(&Actor::System { name: "test" }), request: RequestInfo::none() };
     let mut tx = services.db.begin().await.expect("begins");
-    let request = JobRequest { kind, tenant: None, zone: None, parameters, total: None };
+    let request = JobRequest { id: JobId::new(), kind, tenant: None, zone: None, parameters, total: None };
     let id = create(&mut tx, &by, request).await.expect("created");
     tx.commit().await.expect("commits");
     id
@@ -67,6 +67,7 @@ async fn two_workers_run_each_job_once() {
     static RUNS: AtomicU32 = AtomicU32::new(0);
     const KINDS: &[Kind] = &[Kind {
         name: "count",
+        closing: no_entries,
         run: |_, run| {
             Box::pin(async {
                 let number: usize = run.parameters()?;
@@ -102,6 +103,7 @@ async fn two_workers_run_each_job_once() {
 async fn a_worker_that_goes_leaves_its_job_to_the_next_which_goes_on_where_it_stopped() {
     const KINDS: &[Kind] = &[Kind {
         name: "steps",
+        closing: no_entries,
         run: |_, run| {
             Box::pin(async {
                 let at: u64 = run.state()?.unwrap_or(0);
@@ -137,6 +139,7 @@ async fn a_worker_that_goes_leaves_its_job_to_the_next_which_goes_on_where_it_st
 async fn a_handler_that_fails_is_tried_again_or_not_as_it_says_and_a_panic_is_a_failure() {
     const KINDS: &[Kind] = &[Kind {
         name: "fails",
+        closing: no_entries,
         run: |_, run| {
             Box::pin(async {
                 match run.parameters::<String>()?.as_str() {

@@ -85,6 +85,7 @@ const ROUTES: &[(&str, &str, Who)] = &[
     ("POST", "/api/v1/domains/{id}/import/text", Who::Holds("records:*")),
     ("POST", "/api/v1/domains/{id}/import/file", Who::Holds("records:*")),
     ("POST", "/api/v1/domains/{id}/import/preview", Who::Holds("records:*")),
+    ("POST", "/api/v1/domains/{id}/import/axfr", Who::Holds("records:*")),
     ("GET", "/api/v1/domains/{id}/access-grants", Who::Holds("access_grants:read")),
     ("POST", "/api/v1/domains/{id}/access-grants", Who::Holds("access_grants:create")),
     ("GET", "/api/v1/domains/{id}/access-grants/{grant_id}", Who::Holds("access_grants:read")),

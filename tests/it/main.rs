@@ -24,6 +24,7 @@ mod idempotency;
 mod isolation;
 mod jobs;
 mod keys;
+mod large_imports;
 mod layers;
 mod life;
 mod login;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         ("isolation", isolation::tests()),
         ("jobs", jobs::tests()),
         ("keys", keys::tests()),
+        ("large_imports", large_imports::tests()),
         ("layers", layers::tests()),
         ("login", login::tests()),
         ("life", life::tests()),

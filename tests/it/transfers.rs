@@ -18,6 +18,9 @@ pub fn tests() -> Trials {
         a_secondary_domain_follows_its_master,
         another_server_transfers_a_domain_and_follows_it,
         nobody_is_talked_to_who_must_not_be,
+        a_secondary_domain_may_get_other_masters,
+        a_zone_of_another_server_is_taken_in_with_records_of_every_type,
+        a_transfer_that_cannot_be_is_told_and_nothing_is_asked_that_must_not_be,
     ]
 }
 
@@ -280,4 +283,168 @@ async fn nobody_is_talked_to_who_must_not_be() {
     let settings = json!({"settings": {"transfers": {"adresses": []}}});
     api.patch(&domain.path(), settings).await.refused(422, "validation_error");
     assert_eq!(api.domain(&domain).await["settings"], json!({}));
+}
+
+async fn a_secondary_domain_may_get_other_masters() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let elsewhere = Elsewhere::start(world, "elsewhere_later").await;
+    let name = world.fresh("moved");
+    let www = json!({"name": format!("www.{name}."), "type": "A", "ttl": 60,
+        "records": [{"content": "192.0.2.1", "disabled": false}]});
+    let key = given_away(&elsewhere, &name, vec![www]).await;
+    let ours = json!({"name": key["name"], "algorithm": "hmac-sha512", "secret": key["key"]});
+    let ours = api.post("/tsig-keys/", ours).await.ok();
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let body = json!({"name": name, "domain_type": "secondary", "masters": [nobody]});
+    let claimed = Domain::new(api.post("/domains/", body).await.ok());
+    let changed = api.patch(&claimed.path(), json!({"masters": [nobody, "127.0.0.1:5300"]})).await.ok();
+    assert_eq!(changed["masters"], json!([nobody, "127.0.0.1:5300"]), "also before it is served");
+    world.publish(&claimed).await;
+    assert_eq!(api.check(&claimed).await["is_valid"], true);
+    let to = json!({"masters": [elsewhere.dns.to_string()], "tsig_key_id": ours["id"]});
+    let changed = api.patch(&claimed.path(), to.clone()).await.ok();
+    assert_eq!((&changed["masters"], &changed["tsig_key_id"]), (&to["masters"], &to["tsig_key_id"]));
+    world.served(&claimed.at("www"), RecordType::A, &["192.0.2.1"]).await;
+    api.patch(&claimed.path(), to).await.ok();
+    let updates = world.audit(&format!("resource_id={}&action=domain.update", claimed.id)).await;
+    assert_eq!(updates.len(), 2, "what changes nothing is not told: {updates:?}");
+    assert_eq!(updates[1]["details"]["after"]["masters"], json!([elsewhere.dns.to_string()]));
+    api.delete(&format!("/tsig-keys/{}", id(&ours))).await.refused(409, "tsig_key_in_use");
+    assert_eq!(api.patch(&claimed.path(), json!({"tsig_key_id": null})).await.ok()["tsig_key_id"], Value::Null);
+    api.delete(&format!("/tsig-keys/{}", id(&ours))).await.expect(204);
+
+    api.patch(&claimed.path(), json!({"masters": []})).await.refused(422, "validation_error");
+    for target in ["10.0.0.1", "ns.elsewhere.test"] {
+        let refused = api.patch(&claimed.path(), json!({"masters": [target]})).await.refused(400, "invalid");
+        assert_eq!(refused["field"], "masters");
+    }
+    let foreign = world.other().post("/tsig-keys/", json!({"name": "foreign too"})).await.ok();
+    api.patch(&claimed.path(), json!({"tsig_key_id": foreign["id"]})).await.refused(404, "not_found");
+    let primary = world.live(&api, "no-masters").await;
+    let refused = api.patch(&primary.path(), json!({"masters": ["127.0.0.1"]})).await.refused(400, "invalid");
+    assert_eq!(refused["field"], "masters");
+}
+
+/// A zone at another server that gives it away to who has the key; the key, as that server made it.
+async fn given_away(elsewhere: &Elsewhere, name: &str, rrsets: Vec<Value>) -> Value {
+    let key = json!({"name": format!("given.{name}"), "algorithm": "hmac-sha512"});
+    let key = elsewhere.call(Method::POST, "/tsigkeys", key).await;
+    let soa = format!("ns.elsewhere.test. hostmaster.{name}. 1 60 30 3600 30");
+    let mut all = vec![
+        json!({"name": format!("{name}."), "type": "SOA", "ttl": 60, "records": [{"content": soa, "disabled": false}]}),
+        json!({"name": format!("{name}."), "type": "NS", "ttl": 60,
+            "records": [{"content": "ns.elsewhere.test.", "disabled": false}]}),
+    ];
+    all.extend(rrsets);
+    let zone = json!({"name": format!("{name}."), "kind": "Master", "nameservers": [], "rrsets": all});
+    elsewhere.call(Method::POST, "/zones", zone).await;
+    elsewhere.call(Method::PUT, &format!("/zones/{name}."), json!({"master_tsig_key_ids": [key["id"]]})).await;
+    key
+}
+
+async fn a_zone_of_another_server_is_taken_in_with_records_of_every_type() {
+    /// So many that they do not go into one message.
+    const HOSTS: usize = 5_000;
+    let world = World::shared().await;
+    let api = world.admin();
+    let elsewhere = Elsewhere::start(world, "elsewhere_given").await;
+    let domain = world.live(&api, "given").await;
+    let name = &domain.name;
+    let mut wanted = std::collections::BTreeSet::new();
+    let mut rrsets = Vec::new();
+    let mut put = |owner: String, record_type: &str, content: &str| {
+        let kind = scaidns::dns::RecordType::from_server(record_type);
+        let sent = scaidns::dns::for_server(&kind, content);
+        let records = json!([{"content": sent, "disabled": false}]);
+        rrsets.push(json!({"name": format!("{owner}."), "type": record_type, "ttl": 77, "records": records}));
+        wanted.insert(format!("{owner} {record_type} 77 {content}"));
+    };
+    for kind in scaidns::dns::catalogue() {
+        let owner = match kind.record_type {
+            "SOA" | "ALIAS" => continue,
+            // PowerDNS makes these itself, and gives none away that stand in its database
+            "CDS" | "CDNSKEY" => continue,
+            "NS" | "DS" => format!("sub.{name}"),
+            "CSYNC" => name.clone(),
+            "SRV" => format!("_sip._tcp.{name}"),
+            "TLSA" => format!("_443._tcp.{name}"),
+            other => format!("{}.{name}", other.to_lowercase()),
+        };
+        put(owner, kind.record_type, kind.example);
+    }
+    for host in 0..HOSTS {
+        put(format!("h{host}.{name}"), "A", &format!("192.0.{}.{}", host / 250, host % 250));
+    }
+    let key = given_away(&elsewhere, name, rrsets).await;
+    let secret = key["key"].as_str().expect("a secret");
+    let ours = json!({"name": key["name"], "algorithm": "hmac-sha512", "secret": secret});
+    let ours = api.post("/tsig-keys/", ours).await.ok();
+    let body = json!({"server": elsewhere.dns.ip().to_string(), "port": elsewhere.dns.port(),
+        "tsig_key_id": ours["id"], "mode": "replace"});
+    let path = format!("{}/import/axfr", domain.path());
+    let preview = api.post(&format!("{path}?preview=true"), body.clone()).await.ok();
+    assert_eq!((&preview["errors"], &preview["applied"]), (&json!([]), &json!(false)));
+    let outcome = api.post(&path, body.clone()).await.ok();
+    assert_eq!(outcome["created"], wanted.len(), "{outcome}");
+    let records = api.records(&domain).await;
+    let shown = |record: &Value| {
+        let text = |field: &str| record[field].as_str().unwrap_or_default();
+        format!("{} {} {} {}", text("name"), text("type"), record["ttl"], text("content"))
+    };
+    let found: std::collections::BTreeSet<String> = records.iter().map(shown).collect();
+    crate::files::assert_same("what was transferred", &found, &wanted);
+    let again = api.post(&path, body).await.ok();
+    assert_eq!((&again["created"], &again["deleted"], &again["change_id"]), (&json!(0), &json!(0), &Value::Null));
+    assert!(!world.log("api-1").contains(secret), "a secret is in the log");
+    let entries = world.audit(&format!("resource_id={}&action=domain.import", domain.id)).await;
+    assert_eq!(entries.len(), 1);
+}
+
+async fn a_transfer_that_cannot_be_is_told_and_nothing_is_asked_that_must_not_be() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let elsewhere = Elsewhere::start(world, "elsewhere_kept").await;
+    let domain = world.live(&api, "kept").await;
+    let key = given_away(&elsewhere, &domain.name, Vec::new()).await;
+    let path = format!("{}/import/axfr", domain.path());
+    let (server, port) = (elsewhere.dns.ip().to_string(), elsewhere.dns.port());
+    let asked = |key: &Value| json!({"server": server, "port": port, "tsig_key_id": key});
+    let told = async |body: Value, words: &str| {
+        let answer = api.post(&path, body).await;
+        assert_eq!(answer.status, 502, "{answer:?}");
+        assert!(answer.text.contains(words), "{answer:?}");
+    };
+    told(asked(&Value::Null), "refuses the transfer").await;
+    let forged = json!({"name": key["name"], "algorithm": "hmac-sha512", "secret": "bm90IHRoZSBzZWNyZXQ="});
+    let forged = api.post("/tsig-keys/", forged).await.ok();
+    told(asked(&forged["id"]), "the key").await;
+    let closed = free_port();
+    told(json!({"server": server, "port": closed}), "cannot be reached").await;
+    // what answers nothing holds nobody up for ever, and what is no DNS is told so
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = silent.local_addr().expect("an address").port();
+    let babble = std::thread::spawn(move || {
+        use std::io::Write as _;
+        let (mut stream, _) = silent.accept().expect("a connection");
+        stream.write_all(&[0, 5, 1, 2, 3, 4, 5]).expect("sent");
+    });
+    told(json!({"server": server, "port": port}), "does not read as a transfer").await;
+    babble.join().expect("ends");
+    for (body, field) in [
+        (json!({"server": "10.0.0.1"}), "server"),
+        (json!({"server": "169.254.169.254", "port": 5300}), "server"),
+        (json!({"server": "ns.elsewhere.test"}), "server"),
+        (json!({"server": server, "port": 22}), "server"),
+        (json!({"server": server, "mode": "overwrite"}), "mode"),
+    ] {
+        assert_eq!(api.post(&path, body).await.refused(400, "invalid")["field"], field);
+    }
+    let foreign = world.other().post("/tsig-keys/", json!({"name": "foreign"})).await.ok();
+    api.post(&path, asked(&foreign["id"])).await.refused(404, "not_found");
+    let old = json!({"name": "old.example", "algorithm": "hmac-sha1", "secret": "c2VjcmV0"});
+    let old = api.post("/tsig-keys/", old).await.ok();
+    assert_eq!(api.post(&path, asked(&old["id"])).await.refused(400, "invalid")["field"], "tsig_key_id");
+    api.post(&path, json!({"server": server, "key": "x"})).await.refused(422, "validation_error");
+    assert!(world.audit(&format!("resource_id={}&action=domain.import", domain.id)).await.is_empty());
 }

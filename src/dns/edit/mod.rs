@@ -150,6 +150,23 @@ impl ZoneContent {
         }
     }
 
+    /// Applies a part of a whole that was checked as one group before: each operation is checked by itself, and what must
+    /// hold between RRsets need hold again only when all parts are in.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn apply_part(&mut self, operations: &[Operation], context: &EditContext) -> Result<GroupOutcome, Refused> {
+        let mut session = Session::new(self, *context);
+        let mut refused = Refused::new();
+        let mut outcomes = session.take(operations, &mut refused);
+        if !refused.is_empty() {
+            session.roll_back();
+            return Err(refused);
+        }
+        let changes = session.finish(&mut outcomes);
+        Ok(GroupOutcome { operations: outcomes.into_iter().flatten().collect(), changes })
+    }
+
     /// Applies the operations that can be. Where two exclude each other, the earlier one stays.
     ///
     /// What is left in is a group like any other: the same as if the rest had never been asked for. That is what the

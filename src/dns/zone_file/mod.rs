@@ -110,6 +110,34 @@ pub fn read(format: ZoneFileFormat, text: &str, zone: &ZoneName, records_max: us
     sink.file
 }
 
+/// A record that another server has sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Transferred<'a> {
+    /// Its place, from 1.
+    pub line: usize,
+    pub name: &'a str,
+    pub ttl: u32,
+    /// Type and content, or the number of a type that no zone here keeps.
+    pub content: Result<&'a (&'static str, String), u16>,
+}
+
+/// The same of what another server has sent.
+pub fn of_transfer<'a>(zone: &ZoneName, records: impl Iterator<Item = Transferred<'a>>) -> ZoneFile {
+    let mut sink = Sink { zone, records_max: usize::MAX, file: ZoneFile::default() };
+    for Transferred { line, name, ttl, content } in records {
+        match content {
+            Ok((record_type, content)) => {
+                sink.push(&RawRecord { line, name, record_type, content, ttl: Some(ttl), disabled: false });
+            }
+            Err(number) => {
+                let message = format!("records of the type {number} ({name}) are not kept here");
+                sink.fail(LineError { line, field: Some("type"), message });
+            }
+        }
+    }
+    sink.file
+}
+
 /// Writes RRsets down, those that the platform makes first.
 pub fn write(format: ZoneFileFormat, content: &ZoneContent, is_wanted: impl Fn(&RrsetKey) -> bool) -> String {
     let is_head = |key: &RrsetKey| key.record_type == RecordType::Soa;

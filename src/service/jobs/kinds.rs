@@ -3,8 +3,12 @@
 
 use futures::future::BoxFuture;
 use serde_json::Value;
+use sqlx::{MySql, Transaction};
 
-use super::super::{Error, Services};
+use crate::storage;
+use crate::storage::audit::AuditEntry;
+
+use super::super::{Error, Services, import_jobs};
 use super::run::Run;
 
 /// What a handler leaves: the result to show, or why it stops.
@@ -16,10 +20,34 @@ pub struct Kind {
     /// At most 32 characters; stays in rows of the database.
     pub name: &'static str,
     pub run: for<'a> fn(&'a Services, &'a Run) -> BoxFuture<'a, Outcome>,
+    /// What its end says in the audit log, written in the transaction that ends it.
+    pub closing: Closing,
+}
+
+/// The entries of a job that comes to its end, and whether it has succeeded; read in the transaction that ends it.
+pub type Closing = for<'a> fn(
+    &'a Services,
+    &'a Run,
+    bool,
+    &'a mut Transaction<'static, MySql>,
+) -> BoxFuture<'a, storage::Result<Vec<AuditEntry>>>;
+
+/// For a job whose steps have entries of their own.
+pub fn no_entries<'a>(
+    _: &'a Services,
+    _: &'a Run,
+    _: bool,
+    _: &'a mut Transaction<'static, MySql>,
+) -> BoxFuture<'a, storage::Result<Vec<AuditEntry>>> {
+    Box::pin(async { Ok(Vec::new()) })
 }
 
 /// Every kind that a worker of this version runs. Those of a newer version it leaves to newer workers.
-pub const KINDS: &[Kind] = &[];
+pub const KINDS: &[Kind] = &[Kind {
+    name: import_jobs::KIND,
+    run: |services, run| Box::pin(import_jobs::run(services, run)),
+    closing: |services, run, succeeded, tx| Box::pin(import_jobs::entries(services, run, succeeded, tx)),
+}];
 
 /// Why a handler does not go on.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -23,6 +23,8 @@ use super::{Context, Error, PageRequest, Result, Services};
 /// A job that a request asks for.
 #[derive(Clone, Debug)]
 pub struct JobRequest {
+    /// Made by who asks, so that a request that is repeated asks for the same job.
+    pub id: JobId,
     /// One of [`kinds::KINDS`].
     pub kind: &'static str,
     /// Whose it is; None: the platform's own.
@@ -50,9 +52,9 @@ impl From<&Context> for RequestedBy {
 
 /// Writes a job down in the caller's transaction: it is there if that commits, and a worker finds it.
 pub async fn create(tx: &mut Transaction<'_, MySql>, by: &RequestedBy, request: JobRequest) -> Result<JobId> {
-    let JobRequest { kind, tenant, zone, parameters, total } = request;
+    let JobRequest { id, kind, tenant, zone, parameters, total } = request;
     let requested_by = serde_json::to_value(by).map_err(|error| Error::Internal(error.to_string()))?;
-    let job = NewJob { id: JobId::new(), kind, tenant, zone, requested_by, parameters, total };
+    let job = NewJob { id, kind, tenant, zone, requested_by, parameters, total };
     match jobs::create(tx, &job).await {
         Ok(()) => Ok(job.id),
         Err(error) if error.is_duplicate_of(jobs::BUSY_ZONE) => {

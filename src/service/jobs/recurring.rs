@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 
 use crate::storage::{
-    self, Db, cleaning as cleaning_of, denials, fences, idempotency, inbox, intents, jobs, logged_out, recurring_jobs,
-    revocations, within,
+    self, Db, cleaning as cleaning_of, denials, fences, idempotency, import_parts, inbox, intents, jobs, logged_out,
+    recurring_jobs, revocations, within,
 };
 
 use super::super::audit_seal::{self, Chain};
@@ -99,6 +99,7 @@ pub const RECURRING: &[Recurring] = &[
         time_limit: CLEANING_LIMIT,
         run: |services| Box::pin(async { Ok(denials::settle(&services.db, services.clock.now()).await?) }),
     },
+    cleaning("import_parts", |services| Box::pin(async { in_steps(services, import_parts::sweep).await })),
     cleaning("finished_jobs", |services| Box::pin(async { in_steps(services, jobs::sweep).await })),
 ];
 

@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::{MySql, Transaction};
 
-use crate::ids::{JobId, TenantId, ZoneId};
+use crate::ids::{ChangeId, JobId, TenantId, ZoneId};
 use crate::storage::jobs::{self, ClaimedJob, Hold, LEASE_SECONDS, Progress};
-use crate::storage::{Db, within, within_write};
+use crate::storage::{self, Db, audit, within, within_write};
 
 use super::super::Services;
 use super::RequestedBy;
@@ -104,7 +104,7 @@ pub async fn work(services: &Services, kind: &Kind, claimed: ClaimedJob) {
         }
     };
     measured(kind.name, began, outcome.is_ok());
-    note(&services.db, kind, hold, attempts, outcome).await;
+    note(services, kind, (&run, attempts), outcome).await;
 }
 
 /// Counts and times a run of a job.
@@ -114,31 +114,63 @@ pub(super) fn measured(job: &'static str, began: Instant, succeeded: bool) {
     metrics::histogram!("scaidns_worker_jobs_duration_seconds", "job" => job).record(began.elapsed());
 }
 
-async fn note(db: &Db, kind: &Kind, hold: Hold, attempts: u32, outcome: Outcome) {
-    let (job, kind) = (hold.job, kind.name);
+async fn note(services: &Services, kind: &Kind, (run, attempts): (&Run, u32), outcome: Outcome) {
+    let (db, hold, name) = (&services.db, run.claimed.hold, kind.name);
+    let job = hold.job;
     let noted = match &outcome {
         Ok(result) => {
-            tracing::info!(%job, kind, "job done");
-            within_write(jobs::succeed(db, hold, result)).await
+            tracing::info!(%job, kind = name, "job done");
+            end(services, kind, run, Ok(result)).await
         }
         Err(Stop::Retry(error)) if attempts < ATTEMPTS_MAX => {
-            tracing::warn!(%job, kind, %error, attempts, "job stopped, is tried again");
+            tracing::warn!(%job, kind = name, %error, attempts, "job stopped, is tried again");
             let pause = Duration::from_secs(1 << attempts.min(16)).min(PAUSE_MAX);
-            within_write(jobs::give_back(db, hold, pause.as_secs() as u32, Some(error))).await
+            let back = within_write(jobs::give_back(db, hold, pause.as_secs() as u32, Some(error))).await;
+            back.map(|_| ())
         }
         Err(Stop::Retry(error) | Stop::Fail(error)) => {
-            tracing::warn!(%job, kind, %error, "job failed");
-            within_write(jobs::fail(db, hold, error)).await
+            tracing::warn!(%job, kind = name, %error, "job failed");
+            end(services, kind, run, Err(error)).await
         }
         Err(Stop::Lost) => {
-            tracing::warn!(%job, kind, "the lease of a job is lost, another worker goes on");
+            tracing::warn!(%job, kind = name, "the lease of a job is lost, another worker goes on");
             return;
         }
     };
     // what could not be noted is done once more when the lease has run out
     if let Err(error) = noted {
-        tracing::warn!(%job, kind, %error, "the outcome of a job was not noted");
+        tracing::warn!(%job, kind = name, %error, "the outcome of a job was not noted");
     }
+}
+
+/// Ends a job, with what it says in the audit log, and lets go of a zone that it holds: all of it or nothing. Who does
+/// not hold the job any more ends nothing.
+async fn end(
+    services: &Services,
+    kind: &Kind,
+    run: &Run,
+    outcome: std::result::Result<&Value, &String>,
+) -> storage::Result<()> {
+    let hold = run.claimed.hold;
+    within_write(async {
+        let mut tx = services.db.begin().await?;
+        if !jobs::let_go(&mut tx, hold, outcome.is_ok()).await? {
+            tracing::warn!(job = %hold.job, "a job does not end while a change of its zone has no outcome");
+            return Ok(());
+        }
+        let entries = (kind.closing)(services, run, outcome.is_ok(), &mut tx).await?;
+        let held = match outcome {
+            Ok(result) => jobs::succeed(&mut tx, hold, result).await?,
+            Err(error) => jobs::fail(&mut tx, hold, error).await?,
+        };
+        if held {
+            // unique by the job, so that they cannot be written twice even by mistake
+            audit::append(&mut tx, Some(ChangeId(hold.job.0)), &entries).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Renews the lease until that is not possible any more.

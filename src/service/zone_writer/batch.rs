@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::runtime::RuntimeFlavor;
 use tokio::time::Instant;
 
 use crate::dns::{RecordRef, RecordType, RrsetChange, RrsetKey, Soa, ZoneContent};
@@ -11,9 +12,9 @@ use crate::storage::{intents, record_ids, staged, within};
 use crate::tenancy::{Quotas, ZoneStatus};
 
 use super::super::{Error, Result};
-use super::Inner;
 use super::decide::{Accepted, Deciding, Decision, RecordOperation, WriteOutcome};
 use super::ids::IdBook;
+use super::large::is_large;
 use super::live_batch::Footing;
 use super::payload::{IdRow, Kind, Payload};
 use super::queue::Waiting;
@@ -22,6 +23,7 @@ use super::snapshot::Snapshot;
 use super::steps;
 use super::store::Stands;
 use super::turns::Waiter;
+use super::{BATCH_OPERATIONS_MAX, Inner};
 
 /// How long requests wait for a zone that another replica writes to, or that is being recovered.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -223,6 +225,19 @@ impl<'a> Batch<'a> {
             answers.send();
             return Ok(Round::Done { wanted: false });
         }
+        if accepted.iter().any(becomes_a_job) {
+            let doubt = if footing == Footing::Remembered { self.doubt(snapshot).await } else { None };
+            return Ok(match doubt {
+                Some(round) => {
+                    self.requests = answers.take_back();
+                    round
+                }
+                None => {
+                    drop((content, ids));
+                    self.make_job_alone(&snapshot.row, accepted, answers).await
+                }
+            });
+        }
         let payload = payload(&snapshot.row, &content, accepted, &ids);
         Ok(self.write_live((snapshot, footing), payload, answers, (content, ids)).await)
     }
@@ -248,8 +263,23 @@ impl<'a> Batch<'a> {
             answers.send();
             return Ok(Round::Done { wanted: false });
         }
+        if accepted.iter().any(becomes_a_job) {
+            drop((content, ids));
+            return Ok(self.make_job_alone(row, accepted, answers).await);
+        }
         let payload = payload(row, &content, accepted, &ids);
         Ok(self.write_staged(row, &payload, answers, self.inner.clock.now()).await)
+    }
+
+    /// What becomes a job does so without company.
+    async fn make_job_alone(&mut self, row: &ZoneRow, mut accepted: Vec<Accepted>, answers: Answers) -> Round {
+        match accepted.pop() {
+            Some(one) if answers.0.len() == 1 => self.make_job(row, one, answers).await,
+            _ => {
+                self.requests = answers.take_back();
+                Round::TooLarge
+            }
+        }
     }
 
     fn decide(
@@ -265,12 +295,19 @@ impl<'a> Batch<'a> {
         let mut answers = Vec::new();
         for waiting in std::mem::take(&mut self.requests) {
             let write = &waiting.write;
-            match deciding.decide(write) {
+            let decided = match write.operations.len() > BATCH_OPERATIONS_MAX {
+                true => beside_others(|| deciding.decide(write)),
+                false => deciding.decide(write),
+            };
+            match decided {
                 Decision::Answered(answer) => answers.push((waiting, answer)),
                 Decision::Accepted(mut one) => {
-                    // plain values always have a JSON form
-                    one.step = waiting.step.as_ref().and_then(|step| steps::step(step, &one.outcome).ok());
-                    answers.push((waiting, Ok(one.outcome.clone())));
+                    if !becomes_a_job(&one) {
+                        // plain values always have a JSON form
+                        one.step = waiting.step.as_ref().and_then(|step| steps::step(step, &one.outcome).ok());
+                    }
+                    let told = std::mem::replace(&mut one.outcome, WriteOutcome::nothing());
+                    answers.push((waiting, Ok(told)));
                     accepted.push(*one);
                 }
             }
@@ -339,12 +376,26 @@ pub fn answer_unknown(answers: Answers) {
     }
 }
 
+/// What keeps a thread busy for a while lets other tasks move to another one.
+fn beside_others<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+fn becomes_a_job(accepted: &Accepted) -> bool {
+    accepted.large.is_some() && is_large(&accepted.entry.changes)
+}
+
 fn payload(row: &ZoneRow, content: &ZoneContent, accepted: Vec<Accepted>, ids: &IdBook) -> Payload {
     let (ids_removed, put) = ids.outcome();
     let mut entries = Vec::new();
     let mut audit = Vec::new();
     let mut steps = Vec::new();
-    for Accepted { entry, audit: entries_of_one, outcome: _, step } in accepted {
+    let mut part = None;
+    for Accepted { entry, audit: entries_of_one, outcome: _, step, large: _, part: own_part } in accepted {
+        part = part.or(own_part);
         entries.push(entry);
         steps.extend(step);
         audit.extend(entries_of_one);
@@ -361,6 +412,7 @@ fn payload(row: &ZoneRow, content: &ZoneContent, accepted: Vec<Accepted>, ids: &
         ids_removed,
         ids_put: put.iter().map(IdRow::from).collect(),
         record_count: u32::try_from(content.record_count()).unwrap_or(u32::MAX),
+        part,
         steps,
     }
 }

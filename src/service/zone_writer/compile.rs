@@ -16,17 +16,18 @@ use super::{CONFLICTS_NAMED_MAX, ZoneWrite};
 /// RRsets that a message names.
 const NAMED_MAX: usize = 10;
 
-/// One operation on a record, and where it comes from.
+/// Where an operation on a record comes from.
 pub struct Step {
     /// Its place among the operations of the request.
     pub source: usize,
     /// The id by which the request means the record.
     pub id: Option<RecordId>,
-    pub operation: Operation,
 }
 
 /// What a request comes to.
 pub struct Compiled {
+    pub operations: Vec<Operation>,
+    /// One for each operation.
     pub steps: Vec<Step>,
     /// Operations on what is not there.
     pub refused: Vec<Refusal>,
@@ -36,7 +37,9 @@ impl Deciding<'_> {
     /// The operations that the caller's rights over records allow. One that they do not is refused, and the request
     /// with it unless each stands alone.
     pub(super) fn compile(&self, write: &ZoneWrite, context: &EditContext) -> Result<Compiled> {
-        let mut compiled = Compiled { steps: Vec::with_capacity(write.operations.len()), refused: Vec::new() };
+        let room = write.operations.len();
+        let (operations, steps) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        let mut compiled = Compiled { operations, steps, refused: Vec::new() };
         let mut changed_since = Vec::new();
         for (source, operation) in write.operations.iter().enumerate() {
             let (id, operations) = match operation {
@@ -89,7 +92,10 @@ impl Deciding<'_> {
         let mut error = is_absent.then_some(Error::NotFound("Record"));
         for operation in operations {
             match self.allow(&write.access, &operation, id) {
-                Ok(()) => compiled.steps.push(Step { source, id, operation }),
+                Ok(()) => {
+                    compiled.steps.push(Step { source, id });
+                    compiled.operations.push(operation);
+                }
                 Err(refused) => drop(error.get_or_insert(refused)),
             }
         }

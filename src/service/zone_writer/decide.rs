@@ -10,7 +10,7 @@ use crate::dns::{
     EditContext, FieldError, Operation, OperationError, OperationOutcome, PartialOutcome, RecordRef, RecordState,
     RecordType, Refused, RrsetChange, RrsetEdit, RrsetKey, Warning, ZoneContent,
 };
-use crate::ids::{ChangeId, RecordId};
+use crate::ids::{ChangeId, JobId, RecordId};
 use crate::storage::audit::AuditEntry;
 use crate::storage::idempotency::Step as IdempotentStep;
 use crate::storage::record_ids::RecordIdRow;
@@ -22,6 +22,8 @@ use super::super::quotas;
 use super::super::{Error, Refusal, Result};
 use super::compile::{Compiled, Step};
 use super::ids::IdBook;
+use super::large::{Large, is_large};
+use super::parts::{self, PartRef};
 use super::payload::Entry;
 use super::recording::audit_entries;
 use super::steps::refusals;
@@ -91,6 +93,8 @@ pub enum Grouping {
     Together(&'static str),
     /// All that can be. The zone has one audit entry, for this action.
     EachAlone(&'static str),
+    /// A part of what was decided as a whole before, for the job that holds the zone. Its end has the audit entry.
+    Part(PartRef),
 }
 
 /// A record with its id and times.
@@ -127,6 +131,21 @@ pub struct WriteOutcome {
     /// The net effect on RRsets of a request that is not [`Grouping::Single`].
     #[serde(default)]
     pub changes: Vec<RrsetChange>,
+    /// Nothing was written yet: this job does it.
+    #[serde(default)]
+    pub job: Option<JobId>,
+}
+
+impl WriteOutcome {
+    /// What a request that changes nothing comes to.
+    pub fn nothing() -> Self {
+        Self { operations: Vec::new(), refused: Vec::new(), change: None, changes: Vec::new(), job: None }
+    }
+
+    /// Of a request that a job carries out.
+    pub fn of_job(job: JobId) -> Self {
+        Self { job: Some(job), ..Self::nothing() }
+    }
 }
 
 /// A request that changes something.
@@ -136,6 +155,9 @@ pub struct Accepted {
     pub outcome: WriteOutcome,
     /// Where the request may be repeated.
     pub step: Option<IdempotentStep>,
+    /// How it becomes a job, should it be too much at once.
+    pub large: Option<Large>,
+    pub part: Option<PartRef>,
 }
 
 /// One request, decided.
@@ -166,17 +188,19 @@ impl Deciding<'_> {
             let message = "The records of a secondary domain come from its master";
             return Decision::Answered(Err(Error::conflict("domain_secondary", message)));
         }
+        if let Err(busy) = parts::check_hold(self.row.held_by, &write.grouping) {
+            return Decision::Answered(Err(busy));
+        }
         let context = EditContext {
             default_ttl: self.row.default_ttl,
             signed: self.row.dnssec_enabled,
             pending: self.row.status == ZoneStatus::PendingValidation,
             expands_alias: self.expands_alias,
         };
-        let Compiled { steps, refused: absent } = match self.compile(write, &context) {
+        let Compiled { operations, steps, refused: absent } = match self.compile(write, &context) {
             Ok(compiled) => compiled,
             Err(error) => return Decision::Answered(Err(error)),
         };
-        let operations: Vec<Operation> = steps.iter().map(|step| step.operation.clone()).collect();
         if let Some(expected) = &write.request.expected
             && !self.is_as_expected(expected, &operations)
         {
@@ -185,6 +209,12 @@ impl Deciding<'_> {
         let records_before = self.content.record_count();
         let PartialOutcome { operations: outcomes, changes } = match write.grouping {
             Grouping::EachAlone(_) => self.content.apply_each(&operations, &context),
+            Grouping::Part(_) => match self.content.apply_part(&operations, &context) {
+                Ok(outcome) => outcome.into(),
+                Err(refused) => {
+                    return Decision::Answered(Err(self.refusal_of_group(write, &steps, refused, absent)));
+                }
+            },
             Grouping::Single | Grouping::Together(_) => match self.content.apply(&operations, &context) {
                 Ok(outcome) if absent.is_empty() => outcome.into(),
                 Ok(outcome) => {
@@ -196,11 +226,15 @@ impl Deciding<'_> {
                 }
             },
         };
+        drop(operations);
         // a zone that has more already, since the bound was lowered, may be changed and shrink
-        if self.content.record_count() > records_before.max(self.record_limit as usize) {
+        let is_counted = !matches!(write.grouping, Grouping::Part(_));
+        if is_counted && self.content.record_count() > records_before.max(self.record_limit as usize) {
             self.content.undo(&changes);
             return Decision::Answered(self.refuse_more(write));
         }
+        // of an import nobody asks for single records, of which there may be very many
+        let is_counted_only = write.large.is_some() && (write.dry_run || is_large(&changes));
         let (mut done, mut refused) = (Vec::new(), Refused::new());
         for (index, (step, outcome)) in steps.iter().zip(outcomes).enumerate() {
             match outcome {
@@ -209,13 +243,16 @@ impl Deciding<'_> {
             }
         }
         if write.dry_run || changes.is_empty() {
-            let operations = self.views_of_asked(done);
+            let operations = if is_counted_only { Vec::new() } else { self.views_of_asked(done) };
             self.content.undo(&changes);
             let refused = self.refusals(write, (&steps, refused), absent, &operations);
             let changes = if write.grouping == Grouping::Single { Vec::new() } else { changes };
-            return Decision::Answered(Ok(WriteOutcome { operations, refused, change: None, changes }));
+            return Decision::Answered(Ok(WriteOutcome { operations, refused, change: None, changes, job: None }));
         }
         self.version = None;
+        if is_counted_only {
+            return Decision::Accepted(Box::new(for_a_job(write, changes)));
+        }
         Decision::Accepted(Box::new(self.accept(write, done, (&steps, refused, absent), changes)))
     }
 
@@ -226,7 +263,7 @@ impl Deciding<'_> {
             return Err(error);
         }
         let refused = (0..write.operations.len()).map(|index| Refusal { index, error: error.clone() }).collect();
-        Ok(WriteOutcome { operations: Vec::new(), refused, change: None, changes: Vec::new() })
+        Ok(WriteOutcome { operations: Vec::new(), refused, change: None, changes: Vec::new(), job: None })
     }
 
     /// Whether the client last saw what it is about to change: the whole zone, or each RRset that it names.
@@ -258,12 +295,16 @@ impl Deciding<'_> {
         let refused = self.refusals(write, (steps, refused), absent, &operations);
         self.ids.follow(&changes);
         let change = ChangeId::new();
-        let told = if write.grouping == Grouping::Single { Vec::new() } else { changes.clone() };
+        let part = if let Grouping::Part(part) = write.grouping { Some(part) } else { None };
+        let is_told = part.is_none() && write.grouping != Grouping::Single;
+        let told = if is_told { changes.clone() } else { Vec::new() };
         Accepted {
             entry: Entry { change, actor: write.actor.clone(), request: write.request.clone(), changes },
             audit,
-            outcome: WriteOutcome { operations, refused, change: Some(change), changes: told },
+            outcome: WriteOutcome { operations, refused, change: Some(change), changes: told, job: None },
             step: None,
+            large: write.large.clone(),
+            part,
         }
     }
 
@@ -383,6 +424,19 @@ impl Deciding<'_> {
                 RecordOutcome { before, after, warnings }
             })
             .collect()
+    }
+}
+
+/// What a job is made of: ids and entries come with its parts.
+fn for_a_job(write: &ZoneWrite, changes: Vec<RrsetChange>) -> Accepted {
+    let change = ChangeId::new();
+    Accepted {
+        entry: Entry { change, actor: write.actor.clone(), request: write.request.clone(), changes },
+        audit: Vec::new(),
+        outcome: WriteOutcome { change: Some(change), ..WriteOutcome::nothing() },
+        step: None,
+        large: write.large.clone(),
+        part: None,
     }
 }
 

@@ -59,15 +59,17 @@ impl Inner {
         Ok(())
     }
 
-    pub(super) async fn try_go_live(&self, row: ZoneRow, request: &GoLive) -> Result<Step<()>> {
+    /// Whether it is live; if not, there is more to be brought to PowerDNS than one turn takes.
+    pub(super) async fn try_go_live(&self, row: ZoneRow, request: &GoLive) -> Result<Step<bool>> {
         if row.status == ZoneStatus::Active {
-            return Ok(Step::Done(()));
+            return Ok(Step::Done(true));
         }
         if row.status != ZoneStatus::PendingValidation {
             return Err(Error::conflict("domain_inactive", "The domain is withdrawn"));
         }
+        Self::check_unheld(&row)?;
         if row.zone_type == ZoneType::Secondary {
-            return self.try_secondary_go_live(row, request).await;
+            return Ok(live_if_done(self.try_secondary_go_live(row, request).await?));
         }
         self.check_nameservers()?;
         self.check_delegation(&row.name).await?;
@@ -88,14 +90,22 @@ impl Inner {
         let Some(held) = self.intend(&row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
         let intent = &held.intent;
         let sent = match self.ensure_dark(&row, &held, serial).await {
-            Ok((dark, fences)) => self.fill_and_light(&row, &held, (&content, payload.rectify), dark, &fences).await,
+            Ok((dark, fences)) => {
+                match self.fill_and_light(&row, &held, (&content, payload.rectify), dark, &fences).await {
+                    Some(sent) => sent,
+                    None => {
+                        self.drop_intent(intent, &payload, "there is more than one turn takes").await?;
+                        return Ok(Step::Done(false));
+                    }
+                }
+            }
             // a POST may still land, as a dark zone that harms nobody; the next attempt goes on from there
             Err(error) => {
                 self.drop_intent(intent, &payload, &error.to_string()).await?;
                 return Err(error);
             }
         };
-        self.conclude(&row, intent, &payload, sent).await
+        Ok(live_if_done(self.conclude(&row, intent, &payload, sent).await?))
     }
 
     /// Makes the dark zone, or finds the one that an earlier attempt left; with it the fences that are to stay in it.
@@ -133,7 +143,8 @@ impl Inner {
     }
 
     /// Brings a dark zone to the wanted content. What does not fit into one PATCH goes ahead while the zone is dark,
-    /// under the same guard; the last PATCH has the SOA, and is the one that counts.
+    /// under the same guard; the last PATCH has the SOA, and is the one that counts. None: the lock's time is over
+    /// before that one, and another turn goes on from what is there.
     async fn fill_and_light(
         &self,
         row: &ZoneRow,
@@ -141,22 +152,28 @@ impl Inner {
         (content, rectify): (&ZoneContent, bool),
         dark: ServerZone,
         fences: &[ChangeId],
-    ) -> Sent {
+    ) -> Option<Sent> {
         let change = held.intent.change;
         let forgotten = protocol::forgotten_fences(&row.name, &dark, fences);
         let ZoneState { content: there, live } = store::from_server(&row.name, dark);
         let marker = live.and_then(|live| live.marker).unwrap_or_else(|| protocol::MARKER_BORN.to_owned());
         let (parts, last) = life::filling(&there, content);
         for part in &parts {
+            if held.is_late() {
+                return None;
+            }
             let patch = protocol::write_dark(&row.name, change, &marker, part);
             match self.send(row, held, &patch, false).await.sent {
                 Sent::Applied { .. } => {}
-                other => return other,
+                other => return Some(other),
             }
+        }
+        if held.is_late() {
+            return None;
         }
         let mut patch = protocol::write(&row.name, change, &last);
         patch.extend(forgotten);
-        self.send(row, held, &patch, rectify).await.sent
+        Some(self.send(row, held, &patch, rectify).await.sent)
     }
 
     /// The staged records with the platform's SOA and nameservers, beside those that the tenant brought.
@@ -172,5 +189,12 @@ impl Inner {
             changes.push(RrsetChange { key, before, after });
         }
         (content, changes)
+    }
+}
+
+fn live_if_done(step: Step<()>) -> Step<bool> {
+    match step {
+        Step::Done(()) => Step::Done(true),
+        Step::Again => Step::Again,
     }
 }

@@ -20,6 +20,9 @@ use crate::pdns::{PatchAnswer, ServerRecord, ServerRrset, ServerZone, ZoneCreati
 
 use super::protocol;
 
+/// RRsets that go ahead into a dark zone in one PATCH: a second's work, so that a writer that looks at the clock between
+/// two of them stays within its time.
+const PART_RRSETS_MAX: usize = 1_000;
 /// TTL of the platform's own SOA and NS.
 const PLATFORM_TTL: u32 = 3_600;
 
@@ -105,7 +108,8 @@ pub fn filling(there: &ZoneContent, wanted: &ZoneContent) -> (Vec<Vec<RrsetChang
     let mut bytes = 0;
     for change in changes {
         let more = protocol::patch_bytes(std::slice::from_ref(&change));
-        if bytes + more > protocol::PATCH_BYTES_MAX {
+        let is_full = parts.last().is_some_and(|part| part.len() >= PART_RRSETS_MAX);
+        if is_full || bytes + more > protocol::PATCH_BYTES_MAX {
             parts.push(Vec::new());
             bytes = 0;
         }

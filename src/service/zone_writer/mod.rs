@@ -15,8 +15,10 @@ mod emptying;
 mod going_live;
 pub mod id_sweep;
 mod ids;
+mod large;
 mod life;
 mod live_batch;
+mod parts;
 mod payload;
 pub mod protocol;
 mod queue;
@@ -35,6 +37,8 @@ mod transfers;
 mod transition;
 mod turns;
 
+#[cfg(all(test, feature = "dev"))]
+mod hold_tests;
 #[cfg(all(test, feature = "dev"))]
 mod snapshot_tests;
 #[cfg(all(test, feature = "dev"))]
@@ -62,11 +66,13 @@ use queue::Queues;
 use snapshot::Snapshots;
 
 pub use decide::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome};
+pub use large::{Large, tally};
+pub use parts::{ImportPart, PartRef, busy};
 pub use reader::ZoneView;
 pub use recovery::Recovered;
 pub use signing_step::{Decided, SigningStep, StepFacts, is_as_wanted, withdrawn};
 pub use status::Move;
-pub use transfers::{Outgoing, OutgoingChange};
+pub use transfers::{IncomingChange, Outgoing, OutgoingChange};
 pub use transition::{Departure, GoLive, claimed};
 
 /// Operations in one batch; 500 take PowerDNS 0.4 s.
@@ -96,6 +102,8 @@ pub struct ZoneWrite {
     pub grouping: Grouping,
     /// Only asked: the answer is the same, nothing is written.
     pub dry_run: bool,
+    /// What is more than one PATCH takes is refused, but for a request that says how it becomes a job.
+    pub large: Option<Large>,
 }
 
 /// Cheap to clone; one a process.

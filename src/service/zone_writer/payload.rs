@@ -11,10 +11,12 @@ use crate::ids::{ChangeId, RecordId, TenantId, ValidationId};
 use crate::storage::audit::AuditEntry;
 use crate::storage::idempotency::Step;
 use crate::storage::record_ids::RecordIdRow;
+use crate::storage::secondary_zones::Source;
 use crate::tenancy::ZoneStatus;
 
 use super::super::context::{ActorRecord, RequestInfo};
 use super::super::{Error, Result};
+use super::parts::PartRef;
 use super::transfers::{Incoming, Outgoing};
 
 /// What kind of change is under way.
@@ -40,6 +42,8 @@ pub enum Kind {
     SecondaryGoLive { validation: Option<ValidationId>, incoming: Incoming },
     /// Such a zone is withdrawn or returned.
     SecondaryStatus { status: ZoneStatus, incoming: Incoming },
+    /// Its content comes from elsewhere from now on.
+    Masters { source: Source, incoming: Incoming },
     /// The zone is removed for good.
     Delete,
     /// The content of a withdrawn zone goes to history, ahead of what one intent can hold.
@@ -63,6 +67,7 @@ impl Kind {
             Self::Outgoing { .. } => "outgoing",
             Self::SecondaryGoLive { .. } => "secondary_live",
             Self::SecondaryStatus { .. } => "secondary_status",
+            Self::Masters { .. } => "masters",
             Self::Delete => "delete",
             Self::Clear => "clear",
             Self::MakeRoom => "make_room",
@@ -141,6 +146,9 @@ pub struct Payload {
     pub ids_removed: Vec<RecordId>,
     pub ids_put: Vec<IdRow>,
     pub record_count: u32,
+    /// Of a job's parts the one that this is: marked as done by the settle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartRef>,
     /// What is made under idempotency keys: bound to the intent when it goes in, and never needed again.
     #[serde(skip)]
     pub steps: Vec<Step>,

@@ -34,6 +34,7 @@ pub fn audit_entries(
                 entry(action, resource, values)
             })
             .collect(),
+        Grouping::Part(_) => Vec::new(),
         Grouping::Together(action) | Grouping::EachAlone(action) => {
             let (before, after): (Vec<_>, Vec<_>) =
                 changed.map(|outcome| (outcome.before.as_ref(), outcome.after.as_ref())).unzip();

@@ -58,6 +58,7 @@ impl Recovery<'_> {
             Kind::SecondaryGoLive { incoming, .. } | Kind::SecondaryStatus { status: ZoneStatus::Active, incoming } => {
                 self.put_incoming(&intent, &zone, incoming).await
             }
+            Kind::Masters { incoming, .. } => self.change_incoming(&payload, &zone, incoming).await,
             Kind::SecondaryStatus { .. } => self.delete_again(&intent, &zone).await,
             Kind::Edit
             | Kind::GoLive { .. }
@@ -117,7 +118,10 @@ impl Recovery<'_> {
             | Kind::Clear
             | Kind::MakeRoom
             | Kind::Delete => None,
-            Kind::Outgoing { .. } | Kind::SecondaryGoLive { .. } | Kind::SecondaryStatus { .. } => None,
+            Kind::Outgoing { .. }
+            | Kind::Masters { .. }
+            | Kind::SecondaryGoLive { .. }
+            | Kind::SecondaryStatus { .. } => None,
         };
         let now = self.clock.now();
         let ending = Ending { outcome, detail: "settled by recovery", serial, change_serial, drift: false, now };
@@ -211,6 +215,11 @@ impl Recovery<'_> {
     /// What does the same each time is repeated.
     async fn put_outgoing(&self, payload: &Payload, zone: &ZoneName, outgoing: &Outgoing) -> Result<Found, String> {
         outgoing.put(self.pdns, zone.as_str()).await.map_err(|error| error.to_string())?;
+        Ok(Found::Ran { serial: payload.serial })
+    }
+
+    async fn change_incoming(&self, payload: &Payload, zone: &ZoneName, incoming: &Incoming) -> Result<Found, String> {
+        incoming.change(self.pdns, zone.as_str()).await.map_err(|error| error.to_string())?;
         Ok(Found::Ran { serial: payload.serial })
     }
 

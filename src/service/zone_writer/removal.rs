@@ -54,6 +54,7 @@ impl ZoneWriter {
 
 impl Inner {
     pub(super) async fn try_delete(&self, row: ZoneRow, request: &Departure) -> Result<Step<()>> {
+        Self::check_unheld(&row)?;
         if row.status == ZoneStatus::Active {
             return Err(Error::conflict("domain_active", "The domain is served; it must be withdrawn first"));
         }
@@ -86,6 +87,7 @@ impl Inner {
         if row.status == ZoneStatus::Active {
             return Err(claimed());
         }
+        Self::check_unheld(&row)?;
         if row.is_kept_here() {
             return Ok(Step::Done(()));
         }

@@ -9,7 +9,8 @@ use crate::storage::record_ids::RecordIdRow;
 use crate::storage::settlement::{self, Rows, Settled, Settlement};
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{
-    Db, Result, StorageError, emptied as emptied_zones, fences, signing, staged, validations, within_write,
+    Db, Result, StorageError, emptied as emptied_zones, fences, import_parts, secondary_zones, signing, staged,
+    validations, within_write,
 };
 use crate::tenancy::ZoneStatus;
 
@@ -45,7 +46,7 @@ pub async fn settle(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending
 async fn attempt(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_>) -> Result<Settled> {
     let ids_put: Vec<_> = payload.ids_put.iter().filter_map(IdRow::to_row).collect();
     let settlement = settlement(intent, payload, &ids_put, ending)?;
-    if ending.outcome != BatchOutcome::Applied || payload.kind == Kind::Edit {
+    if ending.outcome != BatchOutcome::Applied || (payload.kind == Kind::Edit && payload.part.is_none()) {
         return settlement::settle(db, &settlement).await;
     }
     let mut tx = db.begin().await?;
@@ -57,6 +58,9 @@ async fn attempt(db: &Db, intent: &Intent, payload: &Payload, ending: &Ending<'_
     }
     if let Some(row) = row {
         take_step(&mut tx, &row, intent, &payload.kind, ending.now).await?;
+    }
+    if let Some(part) = payload.part {
+        import_parts::settle(&mut tx, part.key(), intent.change).await?;
     }
     tx.commit().await?;
     Ok(settled)
@@ -117,6 +121,7 @@ async fn take_step(
         Kind::Switch { is_partial } => emptied_zones::set_partial(tx, intent.zone, *is_partial).await,
         Kind::Signing { .. } => signing::settle_step(tx, row, now).await,
         Kind::Outgoing { settings, outgoing: _ } => zones::set_settings(tx, row, settings, now).await,
+        Kind::Masters { source, incoming: _ } => secondary_zones::update(tx, intent.zone, source).await,
         Kind::SecondaryStatus { status, incoming: _ } => zones::set_status(tx, row, *status, now).await,
         Kind::Delete => zones::delete(tx, row).await,
         Kind::MakeRoom => zones::displace(tx, row).await,

@@ -92,6 +92,10 @@ impl Inner {
             return Err(withdrawn(row.status));
         }
         let before = within(signing::find(&self.db, row.id)).await?;
+        if before.is_none() {
+            // an import may bring records that are the platform's own in a signed zone
+            Self::check_unheld(&row)?;
+        }
         let state = store::read(&self.db, &self.pdns, &row).await?;
         let ttls = self.ttls(&row, &state.content).await?;
         let facts = StepFacts { row: &row, content: &state.content, signing: before.as_ref(), ttls };

@@ -3,7 +3,7 @@
 use crate::ids::ChangeId;
 use crate::storage::record_ids;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{StorageError, audit, history, idempotency, intents, staged, within, within_write};
+use crate::storage::{StorageError, audit, history, idempotency, import_parts, intents, staged, within, within_write};
 
 use super::super::idempotency::{MARK_LOST, mark_lost};
 use super::batch::{Answers, Batch, Round, answer_unknown};
@@ -90,6 +90,9 @@ impl Batch<'_> {
             now,
         };
         zones::advance(&mut tx, row.id, &progress).await?;
+        if let Some(part) = payload.part {
+            import_parts::settle(&mut tx, part.key(), batch).await?;
+        }
         tx.commit().await?;
         Ok(true)
     }

@@ -93,6 +93,7 @@ impl ZoneWriter {
 
 impl Inner {
     async fn try_set_status(&self, row: ZoneRow, request: &Departure, wanted: Move) -> Result<Step<()>> {
+        Self::check_unheld(&row)?;
         match Course::of(&row, wanted)? {
             Course::Stay => self.try_switch(row).await,
             Course::Row(status) => self.try_move_row(&row, request, status).await,

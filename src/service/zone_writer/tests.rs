@@ -92,7 +92,7 @@ impl World {
     }
 }
 
-fn actor() -> ActorRecord {
+pub(super) fn actor() -> ActorRecord {
     ActorRecord { actor_type: "system".into(), actor_id: "test".into(), actor_email: None, name: "test".into() }
 }
 
@@ -118,11 +118,25 @@ pub(super) fn addition(access: &ZoneAccess, name: &str, record_type: RecordType,
         }],
         grouping: Grouping::Single,
         dry_run: false,
+        large: None,
     }
 }
 
 /// An intent that adds one A record, with the PATCH that goes with it.
 async fn intend(world: &World, inner: &Inner, access: &ZoneAccess, name: &str) -> (Intent, Payload, Vec<RrsetChange>) {
+    let (row, payload, changes) = decided(world, inner, access, name).await;
+    let change = payload.entries[0].change;
+    let held = inner.intend(&row, change, &payload).await.expect("database").expect("lock");
+    (held.intent, payload, changes)
+}
+
+/// What such an intent is made of, and the row that it was decided on.
+pub(super) async fn decided(
+    world: &World,
+    inner: &Inner,
+    access: &ZoneAccess,
+    name: &str,
+) -> (zones::ZoneRow, Payload, Vec<RrsetChange>) {
     let row = world.row(access).await;
     let state = store::read(&world.db, &inner.pdns, &row).await.expect("content");
     let live = state.live.expect("live");
@@ -143,10 +157,10 @@ async fn intend(world: &World, inner: &Inner, access: &ZoneAccess, name: &str) -
         ids_removed: Vec::new(),
         ids_put: Vec::new(),
         record_count: row.record_count + 1,
+        part: None,
         steps: Vec::new(),
     };
-    let held = inner.intend(&row, change, &payload).await.expect("database").expect("lock");
-    (held.intent, payload, changes)
+    (row, payload, changes)
 }
 
 async fn records_of(writer: &ZoneWriter, access: &ZoneAccess) -> Vec<String> {
@@ -440,6 +454,7 @@ async fn two_sweeps_at_once_leave_no_zone_stuck() {
         ids_removed: Vec::new(),
         ids_put: Vec::new(),
         record_count: row.record_count,
+        part: None,
         steps: Vec::new(),
     };
     let state = store::read(&world.db, &first.inner.pdns, &row).await.expect("content");

@@ -14,11 +14,11 @@ use crate::pdns::{DeleteAnswer, Pdns, PdnsError, SecondaryCreation};
 use crate::storage::audit::AuditEntry;
 use crate::storage::secondary_zones::{self, Source};
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{fences, tsig_keys, within};
+use crate::storage::{audit, fences, intents, tsig_keys, within, within_write};
 use crate::tenancy::ZoneStatus;
 
 use super::super::{Error, Result};
-use super::change::LATE;
+use super::change::{LATE, is_unmoved};
 use super::life::Sent;
 use super::payload::Kind;
 use super::transition::{Departure, GoLive, Step, claimed, in_a_task, payload_change};
@@ -79,6 +79,23 @@ impl Incoming {
     }
 }
 
+impl Incoming {
+    /// Tells PowerDNS of another source, and has the zone transferred from there. Safe to repeat.
+    pub async fn change(&self, pdns: &Pdns, zone: &str) -> std::result::Result<(), PdnsError> {
+        let Self { masters, tsig_key } = self;
+        pdns.set_incoming(zone, masters, tsig_key.as_slice()).await?;
+        pdns.retrieve(zone).await
+    }
+}
+
+/// Another source of a secondary zone than before.
+#[derive(Clone, Debug)]
+pub struct IncomingChange {
+    pub access: ZoneAccess,
+    pub audit: Vec<AuditEntry>,
+    pub source: Source,
+}
+
 /// Other secondaries of a zone than before.
 #[derive(Clone, Debug)]
 pub struct OutgoingChange {
@@ -101,7 +118,54 @@ impl ZoneWriter {
     }
 }
 
+impl ZoneWriter {
+    /// Has a secondary zone's content come from elsewhere. Safe to repeat.
+    pub async fn set_incoming(&self, request: IncomingChange) -> Result<()> {
+        let inner = self.inner.clone();
+        in_a_task(async move {
+            let zone = request.access.zone().id;
+            inner.until_done(zone, |row| inner.try_set_incoming(row, &request)).await
+        })
+        .await
+    }
+}
+
 impl Inner {
+    async fn try_set_incoming(&self, row: ZoneRow, request: &IncomingChange) -> Result<Step<()>> {
+        let IncomingChange { access: _, audit, source } = request;
+        if row.status != ZoneStatus::Active {
+            return self.note_incoming(&row, request).await;
+        }
+        let incoming = self.as_told(source.clone()).await?;
+        let kind = Kind::Masters { source: source.clone(), incoming: incoming.clone() };
+        let mut payload = self.empty_payload(&row, kind);
+        payload.audit = audit.clone();
+        let Some(held) = self.intend(&row, ChangeId::new(), &payload).await? else { return Ok(Step::Again) };
+        let sent = match incoming.change(&self.pdns, row.name.as_str()).await {
+            Ok(()) => Sent::Applied { serial: Some(row.serial.unwrap_or(0)) },
+            Err(error) => Sent::Unknown(error.to_string()),
+        };
+        self.conclude(&row, &held.intent, &payload, sent).await
+    }
+
+    /// A secondary zone that is not served is not at PowerDNS either.
+    async fn note_incoming(&self, row: &ZoneRow, request: &IncomingChange) -> Result<Step<()>> {
+        let noted = within_write(async {
+            let mut tx = self.db.begin().await?;
+            let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
+            if !unmoved || intents::exists_for_zone(&mut tx, row.id).await? {
+                return Ok(false);
+            }
+            secondary_zones::update(&mut tx, row.id, &request.source).await?;
+            // a step that has read the source before is void
+            zones::touch(&mut tx, row.id, ChangeId::new()).await?;
+            audit::append(&mut tx, None, &request.audit).await?;
+            tx.commit().await?;
+            Ok(true)
+        });
+        Ok(if noted.await? { Step::Done(()) } else { Step::Again })
+    }
+
     async fn try_set_outgoing(&self, row: ZoneRow, request: &OutgoingChange) -> Result<Step<()>> {
         let OutgoingChange { access: _, audit, settings, outgoing } = request;
         let kind = Kind::Outgoing { settings: settings.clone(), outgoing: outgoing.clone() };
@@ -117,9 +181,14 @@ impl Inner {
 
     /// Where the content comes from, as PowerDNS is told.
     async fn incoming(&self, row: &ZoneRow) -> Result<Incoming> {
-        let Some(Source { masters, tsig_key }) = within(secondary_zones::find(&self.db, row.id)).await? else {
+        let Some(source) = within(secondary_zones::find(&self.db, row.id)).await? else {
             return Err(Error::Internal(format!("the secondary zone {} has no masters", row.name)));
         };
+        self.as_told(source).await
+    }
+
+    async fn as_told(&self, source: Source) -> Result<Incoming> {
+        let Source { masters, tsig_key } = source;
         let tsig_key = match tsig_key {
             Some(id) => {
                 let key = within(tsig_keys::find(&self.db, &Visibility::system(), id)).await?;

@@ -78,6 +78,28 @@ impl Model {
         }
     }
 
+    /// RRsets of a file.
+    pub fn import(&mut self, edits: &[Edit], mode: &str) {
+        let before = self.clone();
+        for Edit { op: _, key, ttl, values } in edits {
+            let standing = before.0.get(key);
+            match mode {
+                "skip_existing" => {
+                    let missing = values
+                        .iter()
+                        .filter(|(value, _)| standing.is_none_or(|rrset| !rrset.values.contains_key(*value)));
+                    let ttl = ttl.filter(|_| standing.is_none());
+                    missing.for_each(|(content, disabled)| self.add(key, content, ttl, *disabled));
+                }
+                _ => values.iter().for_each(|(content, disabled)| self.add(key, content, *ttl, *disabled)),
+            }
+        }
+        if mode == "replace" {
+            *self = before;
+            self.edit_rrsets(edits, true);
+        }
+    }
+
     /// Every RRset in which the two differ becomes what it is in `wanted`.
     pub fn put_back(&mut self, wanted: &Self, differing_from: &Self) {
         let keys: BTreeSet<&Key> = wanted.0.keys().chain(differing_from.0.keys()).collect();

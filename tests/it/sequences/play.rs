@@ -59,7 +59,7 @@ impl Play {
 
     /// One change in one of the ways, or two at once through the two replicas.
     pub async fn step(&mut self) {
-        match self.random.random_range(0..20) {
+        match self.random.random_range(0..23) {
             0..=3 => self.add_one().await,
             4..=6 => self.edit_one().await,
             7 => self.delete_one().await,
@@ -69,6 +69,7 @@ impl Play {
             14..=15 => self.patch_rrsets().await,
             16 => self.revert().await,
             17 => self.restore().await,
+            18..=20 => self.import().await,
             _ => self.two_at_once().await,
         }
     }
@@ -275,6 +276,28 @@ impl Play {
         self.settle(&answer, |model| model.edit_rrsets(&edits, false));
     }
 
+    /// A file in one of the formats, in one of the modes.
+    async fn import(&mut self) {
+        let number = self.random.random_range(1..6);
+        let mut edits: Vec<Edit> = (0..number).map(|_| self.any_edit("replace")).collect();
+        edits.retain(|edit| !edit.values.is_empty());
+        edits.sort_by(|one, other| one.key.cmp(&other.key));
+        edits.dedup_by(|one, other| one.key == other.key);
+        let mode = self.some(&["merge", "replace", "skip_existing"]);
+        let format = self.some(&["bind", "json", "csv"]);
+        for edit in &mut edits {
+            // a line of a master file that has no ttl takes that of the one before
+            edit.ttl = edit.ttl.or((format == "bind").then_some(TTLS[1]));
+            let disabled = self.random.random_bool(0.2);
+            edit.values.values_mut().for_each(|value| *value = disabled);
+        }
+        let content = file_of(format, &edits);
+        let body = json!({"format": format, "mode": mode, "content": content});
+        self.doing = format!("import {body}");
+        let answer = self.api().post(&format!("{}/import/text", self.domain.path()), body).await;
+        self.settle(&answer, |model| model.import(&edits, mode));
+    }
+
     async fn revert(&mut self) {
         if self.changes() == 0 {
             return;
@@ -444,4 +467,25 @@ async fn shown(api: &Api, domain: &Domain) -> Model {
         model.add(&(text("display_name"), text("type")), &text("content"), r["ttl"].as_u64(), disabled);
     }
     model
+}
+
+/// RRsets as a file.
+fn file_of(format: &str, edits: &[Edit]) -> String {
+    let mut lines = Vec::new();
+    for Edit { op: _, key, ttl, values } in edits {
+        let (name, record_type) = key;
+        for (content, disabled) in values {
+            let shown = ttl.map(|ttl| ttl.to_string()).unwrap_or_default();
+            lines.push(match format {
+                "json" => record(key, content, *ttl, *disabled).to_string(),
+                "csv" => format!("{name},{record_type},\"{}\",{shown},{disabled}", content.replace('"', "\"\"")),
+                _ => format!("{}{name} {shown} IN {record_type} {content}", if *disabled { ";disabled " } else { "" }),
+            });
+        }
+    }
+    match format {
+        "json" => format!("[{}]", lines.join(",\n")),
+        "csv" => format!("name,type,content,ttl,disabled\n{}\n", lines.join("\n")),
+        _ => lines.join("\n"),
+    }
 }
