@@ -190,6 +190,7 @@ async fn write_in(services: &Services, context: &Context, place: Place, dry_run:
         operations,
         grouping,
         dry_run,
+        large: None,
     };
     // also where nothing is left to be written, see `pass_over`
     let (done, refused) = match services.writer.apply(write).await {

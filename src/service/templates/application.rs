@@ -60,6 +60,7 @@ pub async fn apply(services: &Services, context: &Context, wanted: Application) 
         operations: operations.clone(),
         grouping: Grouping::EachAlone(ACTION),
         dry_run,
+        large: None,
     };
     let broken = filling.refused_alone(&operations);
     if !broken.is_empty() {

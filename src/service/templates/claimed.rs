@@ -90,6 +90,7 @@ async fn write(
         operations: operations.clone(),
         grouping: Grouping::EachAlone(ACTION),
         dry_run: false,
+        large: None,
     };
     let WriteOutcome { refused, .. } = services.writer.apply(write).await?;
     if refused.is_empty() {
