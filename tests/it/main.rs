@@ -30,6 +30,7 @@ mod login;
 mod me;
 mod openapi;
 mod operations;
+mod overload;
 mod people;
 mod policy;
 mod preconditions;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         ("me", me::tests()),
         ("openapi", openapi::tests()),
         ("operations", operations::tests()),
+        ("overload", overload::tests()),
         ("people", people::tests()),
         ("policy", policy::tests()),
         ("preconditions", preconditions::tests()),
