@@ -2,22 +2,25 @@
 //!
 //! A free place goes at once to whoever asks. Where none is, the next one goes to the tenant that holds the fewest, and
 //! among equals to the one that was served longest ago; within a tenant who came first is first. So a tenant with a
-//! thousand requests waits behind itself: another's single one is next. And no tenant ever has all of them: the share
-//! that it leaves free is there at once for whoever comes.
+//! thousand requests waits behind itself: another's single one is next. In company no tenant has more than a quarter:
+//! what many do at once is slower for each of them, and behind the places are processors that know no tenants.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::ids::TenantId;
 
 /// Whom a place is for; None: the program's own work, and callers whom nobody knows yet.
 pub type Party = Option<TenantId>;
 
-/// Of four places, one tenant has three at most.
-const SHARE: (usize, usize) = (3, 4);
+/// In company one tenant has one of so many places.
+const SHARE: usize = 4;
+/// Another tenant is company for so long after it came last.
+const COMPANY: Duration = Duration::from_secs(2);
 
 /// No place came free in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +37,6 @@ pub struct Places {
 struct Shared {
     name: &'static str,
     total: usize,
-    share: usize,
     state: Mutex<State>,
 }
 
@@ -44,6 +46,9 @@ struct State {
     /// How many were handed out so far; tells who was served longest ago.
     served: u64,
     parties: HashMap<Party, Line>,
+    /// Who came last, and, of all others, who came last.
+    latest: Option<(Party, Instant)>,
+    latest_other: Option<(Party, Instant)>,
 }
 
 /// One tenant's: it has an entry exactly while it holds a place or waits for one.
@@ -65,8 +70,7 @@ pub struct Place {
 impl Places {
     /// `name`: as metrics have it.
     pub fn new(name: &'static str, total: usize) -> Self {
-        let share = (total * SHARE.0 / SHARE.1).max(1);
-        Self { shared: Arc::new(Shared { name, total, share, state: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { name, total, state: Mutex::default() }) }
     }
 
     /// Waits for a place, no longer than this.
@@ -96,9 +100,11 @@ impl Places {
 
     fn line_up(&self, party: Party) -> Result<Place, oneshot::Receiver<Place>> {
         let mut state = self.shared.state();
+        state.note(party);
+        let share = state.share(party, self.shared.total);
         let line = state.parties.get(&party);
         let is_first = line.is_none_or(|line| line.waiting.is_empty());
-        if is_first && state.taken < self.shared.total && line.map_or(0, |line| line.held) < self.shared.share {
+        if is_first && state.taken < self.shared.total && line.map_or(0, |line| line.held) < share {
             state.take(party);
             self.shared.tell(&state);
             return Ok(Place { shared: Some(self.shared.clone()), party });
@@ -129,6 +135,22 @@ impl Shared {
 }
 
 impl State {
+    fn note(&mut self, party: Party) {
+        let before = self.latest.replace((party, Instant::now()));
+        if let Some((other, _)) = before
+            && other != party
+        {
+            self.latest_other = before;
+        }
+    }
+
+    /// How many places this one may have.
+    fn share(&self, party: Party, total: usize) -> usize {
+        let other = [self.latest, self.latest_other].into_iter().flatten().find(|(other, _)| *other != party);
+        let has_company = other.is_some_and(|(_, came)| came.elapsed() < COMPANY);
+        if has_company { (total / SHARE).max(1) } else { total }
+    }
+
     fn take(&mut self, party: Party) {
         self.taken += 1;
         self.served += 1;
@@ -152,10 +174,11 @@ impl State {
     }
 
     /// Who is next, if there is a place; its place is taken.
-    fn next(&mut self, total: usize, share: usize) -> Option<(Party, oneshot::Sender<Place>)> {
+    fn next(&mut self, total: usize) -> Option<(Party, oneshot::Sender<Place>)> {
         while self.taken < total {
-            let lines = self.parties.iter().filter(|(_, line)| !line.waiting.is_empty() && line.held < share);
-            let (party, _) = lines.min_by_key(|(_, line)| (line.held, line.served))?;
+            let may =
+                |(party, line): &(&Party, &Line)| !line.waiting.is_empty() && line.held < self.share(**party, total);
+            let (party, _) = self.parties.iter().filter(may).min_by_key(|(_, line)| (line.held, line.served))?;
             let party = *party;
             let sender = self.parties.get_mut(&party)?.waiting.pop_front()?;
             if sender.is_closed() {
@@ -174,7 +197,7 @@ impl Drop for Place {
         let Some(shared) = self.shared.take() else { return };
         let mut state = shared.state();
         state.give_back(self.party);
-        while let Some((party, sender)) = state.next(shared.total, shared.share) {
+        while let Some((party, sender)) = state.next(shared.total) {
             let place = Place { shared: Some(shared.clone()), party };
             if let Err(mut unwanted) = sender.send(place) {
                 // it has given up this very moment
@@ -203,11 +226,10 @@ mod tests {
     async fn the_next_place_goes_to_whoever_has_the_fewest() {
         let places = Places::new("test", 4);
         let (busy, quiet) = (tenant(1), tenant(2));
-        let mut held: Vec<Place> = Vec::new();
-        for _ in 0..3 {
+        let mut held = Vec::new();
+        for _ in 0..4 {
             held.push(places.enter(busy, LONG).await.expect("free"));
         }
-        held.push(places.enter(tenant(3), LONG).await.expect("free"));
         let mut crowd: Vec<_> = (0..50).map(|_| Box::pin(places.enter(busy, LONG))).collect();
         for one in &mut crowd {
             assert!(one.now_or_never_by_ref().is_none(), "all are taken");
@@ -215,22 +237,35 @@ mod tests {
         let mut last = Box::pin(places.enter(quiet, LONG));
         assert!(last.now_or_never_by_ref().is_none());
         held.remove(0);
-        let place = last.now_or_never_by_ref().expect("it came last and is next").expect("a place");
-        assert!(crowd[0].now_or_never_by_ref().is_none(), "the crowd goes on waiting");
-        drop(place);
-        assert!(crowd[0].now_or_never_by_ref().is_some(), "nobody else waits");
+        drop(last.now_or_never_by_ref().expect("it came last and is next").expect("a place"));
+        held.clear();
+        let first = crowd[0].now_or_never_by_ref().expect("first come, first served");
+        assert!(crowd[1].now_or_never_by_ref().is_none(), "in company it has one of four");
+        drop(first);
+        assert!(crowd[1].now_or_never_by_ref().is_some());
     }
 
-    #[tokio::test]
-    async fn a_tenant_alone_leaves_places_to_who_comes() {
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_alone_has_all_places_and_in_company_a_quarter() {
         let places = Places::new("test", 8);
-        let mut held = Vec::new();
-        while let Some(place) = places.enter(tenant(1), LONG).now_or_never() {
-            held.push(place.expect("free"));
-        }
-        assert_eq!(held.len(), 6);
-        assert!(places.enter(tenant(2), LONG).now_or_never().is_some());
-        assert_eq!(Places::new("test", 1).enter(tenant(1), LONG).now_or_never().map(|place| place.is_ok()), Some(true));
+        let all = |party| {
+            std::iter::from_fn(|| places.enter(party, LONG).now_or_never())
+                .collect::<Result<Vec<_>, _>>()
+                .expect("free")
+        };
+        let alone = all(tenant(1));
+        assert_eq!(alone.len(), 8);
+        drop(alone);
+        let company = all(tenant(2));
+        assert_eq!(company.len(), 2);
+        assert_eq!(all(tenant(1)).len(), 2);
+        drop(company);
+        tokio::time::sleep(COMPANY).await;
+        assert_eq!(all(tenant(1)).len(), 8, "it is alone again");
+        tokio::time::sleep(COMPANY).await;
+        let single = Places::new("test", 1);
+        assert!(single.enter(tenant(1), LONG).now_or_never().is_some());
+        assert!(single.enter(tenant(2), LONG).now_or_never().is_some(), "there is always one");
     }
 
     #[tokio::test]

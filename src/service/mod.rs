@@ -4,6 +4,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod audit_log;
 pub mod audit_seal;
+pub mod backlog;
 pub mod bulk;
 mod context;
 pub mod denials;

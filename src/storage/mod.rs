@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod audit_log;
 pub mod audit_seals;
+pub mod backlog;
 pub mod cleaning;
 pub mod denials;
 pub mod directory;

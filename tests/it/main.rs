@@ -11,6 +11,7 @@ mod support;
 mod audit;
 mod bulk;
 mod bulk_delete;
+mod chaos;
 mod client;
 mod containers;
 mod crash;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         ("audit", audit::tests()),
         ("bulk", bulk::tests()),
         ("bulk_delete", bulk_delete::tests()),
+        ("chaos", chaos::tests()),
         ("client", client::tests()),
         ("containers", containers::tests()),
         ("crash", crash::tests()),

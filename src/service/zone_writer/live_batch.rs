@@ -15,6 +15,7 @@ use super::decide::net;
 use super::ids::IdBook;
 use super::payload::Payload;
 use super::protocol;
+use super::recovery::count_suspect;
 use super::snapshot::{NEWS_FOR, Snapshot};
 
 /// An intent goes into MariaDB as one statement, and so does its settle, which holds the same as text within JSON and is
@@ -180,6 +181,7 @@ impl Batch<'_> {
             Err(error) => (error.to_string(), false),
         };
         if drift {
+            count_suspect("serial");
             tracing::warn!(zone = %row.name, "somebody wrote to the zone behind our back; it is read anew");
         }
         self.inner.snapshots.forget(row.id);
