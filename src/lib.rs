@@ -26,4 +26,6 @@ pub mod shutdown;
 pub mod storage;
 pub mod telemetry;
 pub mod tenancy;
+#[cfg(test)]
+mod tests;
 pub mod worker;

@@ -53,6 +53,8 @@ use tower_http::cors::CorsLayer;
 use crate::service::Services;
 
 pub use openapi::document;
+#[cfg(test)]
+pub use paging::{decode_cursor, encode_cursor};
 pub use server::serve;
 
 /// Larger bodies are refused with 413.
