@@ -121,7 +121,7 @@ impl Resolve {
     /// Within the same bounds as a proof.
     pub async fn delegation_signers(&self, domain: &str) -> Option<Vec<ParentAnswer>> {
         let budget = Budget::start();
-        let Some(_place) = self.place(&budget).await else { return None };
+        let _place = self.place(&budget).await?;
         fairness::aside(delegation_signer::look(&self.settings, &budget, domain)).await
     }
 

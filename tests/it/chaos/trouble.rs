@@ -87,6 +87,7 @@ impl Troubles {
             }
             self.wait(PEACE).await;
         }
+        world.servers.revive_pdns().await.expect("PowerDNS is there");
         faults
     }
 
@@ -119,13 +120,14 @@ impl Troubles {
             5 => {
                 world.servers.mariadb.kill().await;
                 self.wait(0.0..1.0).await;
-                world.servers.mariadb.restart().await.expect("MariaDB comes back");
+                world.servers.restart_mariadb().await.expect("MariaDB comes back");
                 "MariaDB killed"
             }
             6 => {
                 world.servers.mariadb.pause();
                 self.wait_stopped().await;
                 world.servers.mariadb.resume();
+                world.servers.revive_pdns().await.expect("PowerDNS is there");
                 "MariaDB stopped"
             }
             7 => {
