@@ -18,6 +18,17 @@ soak minutes="10":
     end=$((SECONDS + 60 * {{minutes}}))
     while [ "$SECONDS" -lt "$end" ]; do cargo test --quiet --test it -- crash races; done
 
+# kill, stop, slow and cut off all servers at random under load, then compare everything with everything
+chaos seed="" minutes="20":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [ -n "{{seed}}" ]; then export SCAIDNS_TEST_SEED="{{seed}}"; fi
+    SCAIDNS_CHAOS_SECONDS=$((60 * {{minutes}})) cargo test --test it -- chaos
+
+# fuzz every parser of foreign input, each for so many seconds
+fuzz seconds="60":
+    SCAIDNS_FUZZ_SECONDS={{seconds}} cargo test --lib -- tests::fuzz --nocapture
+
 # rewrite the sources in the house's format
 fmt:
     cargo fmt

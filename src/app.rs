@@ -16,8 +16,6 @@ pub enum AppError {
     Start(#[from] StartError),
     #[error("{address} cannot be listened on ({source}); another program has it, or BIND_ADDRESS is wrong")]
     Bind { address: SocketAddr, source: std::io::Error },
-    #[error("serving failed: {0}")]
-    Serve(std::io::Error),
 }
 
 /// Serves the API until a signal asks to stop, then drains.
@@ -30,10 +28,9 @@ pub async fn run_api(config: Config) -> Result<(), AppError> {
         let identity = services.identity.clone();
         async move { identity.follow_revocations().await }
     });
-    let router = http::router(services.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown::requested());
+    let router = http::router(services.clone());
     tokio::select! {
-        result = served => result.map_err(AppError::Serve)?,
+        () = http::serve(listener, router, services.config.http.clone(), shutdown::requested()) => {}
         () = shutdown::overdue() => tracing::warn!("requests were still running; stopping without them"),
     }
     following.abort();

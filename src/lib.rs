@@ -2,7 +2,7 @@
 //!
 //! One library, one executable, layers that point one way (see ARCHITECTURE.md):
 //!
-//! `main → cli → app → { http | worker | dev } → service → { storage · pdns · scaikey · resolve } → authz → { dns · tenancy · config · ids · clock }`
+//! `main → cli → app → { http | worker | dev } → service → { storage · pdns · scaikey · resolve } → authz → { dns · fairness · tenancy · config · ids · clock }`
 
 // async functions nest deeper than the default when a release build lays out their state
 #![recursion_limit = "256"]
@@ -15,6 +15,7 @@ pub mod config;
 #[cfg(feature = "dev")]
 pub mod dev;
 pub mod dns;
+pub mod fairness;
 pub mod http;
 pub mod ids;
 pub mod pdns;
@@ -25,4 +26,6 @@ pub mod shutdown;
 pub mod storage;
 pub mod telemetry;
 pub mod tenancy;
+#[cfg(test)]
+mod tests;
 pub mod worker;

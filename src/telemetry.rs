@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
@@ -20,6 +20,11 @@ const STATEMENTS: &str = "sqlx::query";
 
 /// Bounds of the times that are told apart, in seconds: from an answer out of memory to a time-out.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Bounds of the sizes of batches: from one alone to the most that goes at once.
+const SIZES: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
+/// With what the names of sizes begin; all else is a time.
+const SIZE_NAMES: &str = "scaidns_batch_";
 
 /// Starts logging for a server process, and counting where that is wanted.
 pub fn start(log: &LogConfig, metrics: &MetricsConfig) -> Result<(), BuildError> {
@@ -40,7 +45,11 @@ pub fn start(log: &LogConfig, metrics: &MetricsConfig) -> Result<(), BuildError>
 
 /// Listens where Prometheus asks, in a task of its own.
 fn serve(config: &MetricsConfig) -> Result<(), BuildError> {
-    PrometheusBuilder::new().with_http_listener(config.bind_address).set_buckets(&BUCKETS)?.install()?;
+    PrometheusBuilder::new()
+        .with_http_listener(config.bind_address)
+        .set_buckets(&BUCKETS)?
+        .set_buckets_for_metric(Matcher::Prefix(SIZE_NAMES.to_owned()), &SIZES)?
+        .install()?;
     tracing::info!(address = %config.bind_address, "metrics are served");
     Ok(())
 }

@@ -52,6 +52,20 @@ pub struct Config {
     pub audit_retention_days: Option<u32>,
     /// `WORKER_MAX_JOBS`, default 10; `ARQ_MAX_JOBS` is taken too.
     pub worker_max_jobs: u32,
+    pub http: HttpConfig,
+}
+
+/// What one replica takes upon itself.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// `HTTP_MAX_CONNECTIONS`, default 900, below the 1,024 files that a process may open where nobody says otherwise:
+    /// who comes beyond them is told 503.
+    pub max_connections: usize,
+    /// `HTTP_HEADER_TIMEOUT` in seconds, default 75: until the head of a request is there, and until a connection that
+    /// asks nothing is closed. Longer than a proxy in front keeps its own, usually 60.
+    pub header_timeout: Duration,
+    /// `HTTP_DEADLINE` in seconds, default 60: what has no answer by then gets 503 or 504.
+    pub deadline: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,6 +271,11 @@ impl Config {
                 anonymous_per_minute: r.bounded("RATE_LIMIT_ANONYMOUS_PER_MINUTE", 300, 1, RATE_MAX),
             },
             worker_max_jobs,
+            http: HttpConfig {
+                max_connections: r.bounded("HTTP_MAX_CONNECTIONS", 900, 1, 1_000_000),
+                header_timeout: Duration::from_secs(r.bounded("HTTP_HEADER_TIMEOUT", 75, 1, 3_600)),
+                deadline: Duration::from_secs(r.bounded("HTTP_DEADLINE", 60, 1, 3_600)),
+            },
         };
         if config.environment == Environment::Production && config.validation.allow_private_nameservers {
             reader.problem("VALIDATION_ALLOW_PRIVATE_NAMESERVERS", "must not be set in production");

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -11,13 +12,17 @@ use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tower_http::timeout::TimeoutError;
 
 use crate::config::Config;
+use crate::fairness::{self, Party};
 use crate::service::{Context, Error, RequestInfo, SchemaProblem, Services};
 
 use super::error::ApiError;
 use super::{etag, rate_limit, request_id};
 
+/// How long a request waits for its place behind others: with what it does then, callers hear within three seconds.
+const PLACE_WAIT: Duration = Duration::from_secs(2);
 /// The longest user agent that is kept.
 const USER_AGENT_MAX: usize = 512;
 
@@ -114,8 +119,15 @@ impl FromRequestParts<Arc<Services>> for Anonymous {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, ApiError> {
+        at_work(services, None).await?;
         request_info(parts, &services.config).map(Self)
     }
+}
+
+/// Takes one of the places of those who are at work, each of whom may want a connection of the database.
+async fn at_work(services: &Services, party: Party) -> Result<(), ApiError> {
+    let entered = fairness::enter(services.db.places(), party, PLACE_WAIT).await;
+    entered.map_err(|_| Error::unavailable("This replica is busy; try again").into())
 }
 
 impl FromRequestParts<Arc<Services>> for Authenticated {
@@ -150,6 +162,7 @@ impl FromRequestParts<Arc<Services>> for Authenticated {
             }
         };
         rate_limit::count(services, &known, &request).await?;
+        at_work(services, Some(known.caller.tenant)).await?;
         Ok(Self(Context { caller: known.caller, request }))
     }
 }
@@ -237,13 +250,25 @@ fn unsupported_media_type() -> ApiError {
 }
 
 async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
-    Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| {
+    // a slow client holds up nobody but itself
+    fairness::aside(Bytes::from_request(request, state)).await.map_err(|rejection: BytesRejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             body_too_large()
+        } else if has_stalled(&rejection) {
+            body_stalled()
         } else {
             ApiError::new(StatusCode::BAD_REQUEST, "body_unreadable", "The body could not be read")
         }
     })
+}
+
+/// Whether a body ended because nothing more of it came.
+pub fn has_stalled(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<TimeoutError>())
+}
+
+pub fn body_stalled() -> ApiError {
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_stalled", "The rest of the body did not come in time")
 }
 
 pub fn body_too_large() -> ApiError {

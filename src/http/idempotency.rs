@@ -11,13 +11,14 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use crate::authz::{self, Decision};
+use crate::fairness;
 use crate::service::idempotency::{self, Begun, IdempotencyKey, RENEW_EVERY, Run, fingerprint};
 use crate::service::{Context, Error, Services};
 use crate::storage::idempotency::StoredAnswer;
 
 use super::BODY_BYTES_MAX;
 use super::error::ApiError;
-use super::extract::{Authenticated, Known, body_too_large};
+use super::extract::{Authenticated, Known, body_stalled, body_too_large, has_stalled};
 use super::request_id;
 
 pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -45,7 +46,11 @@ pub async fn middleware(State(services): State<Arc<Services>>, request: Request,
         return next.run(Request::from_parts(parts, body)).await;
     };
     let Some(key) = key_of(&parts.headers) else { return malformed().into_response() };
-    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else { return body_too_large().into_response() };
+    let body = match fairness::aside(to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(body) => body,
+        Err(error) if has_stalled(&error) => return body_stalled().into_response(),
+        Err(_) => return body_too_large().into_response(),
+    };
     let asked = asked(&parts, &body, &context);
     match idempotency::begin(&services, &context, &key, asked).await {
         Ok(Begun::Run(run)) => {
@@ -119,7 +124,7 @@ async fn run_to_the_end(services: Arc<Services>, context: Context, run: Run, req
         };
         keep(&services, &context, &run, response).await
     };
-    match tokio::spawn(request_id::scope(id, work).in_current_span()).await {
+    match tokio::spawn(request_id::scope(id, fairness::hand_over(work)).in_current_span()).await {
         Ok(response) => response,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -5,6 +5,7 @@ mod api_keys;
 mod audit_logs;
 mod auth;
 mod bulk;
+mod deadline;
 mod dnssec;
 mod domains;
 mod error;
@@ -30,9 +31,11 @@ mod reverse_zones;
 mod roles;
 mod routes;
 mod rrsets;
+mod server;
 mod templates;
 mod tenants;
 mod tsig_keys;
+mod unread;
 mod users;
 mod validation;
 mod webhooks;
@@ -51,6 +54,9 @@ use tower_http::cors::CorsLayer;
 use crate::service::Services;
 
 pub use openapi::document;
+#[cfg(test)]
+pub use paging::{decode_cursor, encode_cursor};
+pub use server::serve;
 
 /// Larger bodies are refused with 413.
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024; // contract
@@ -69,6 +75,7 @@ pub fn router(services: Arc<Services>) -> Router {
                 .layer(from_fn(metrics::middleware))
                 .layer(CatchPanicLayer::custom(error::panic_response))
                 .layer(cors(&services.config.cors_origins))
+                .layer(from_fn_with_state(services.clone(), deadline::middleware))
                 .layer(from_fn_with_state(services.clone(), rate_limit::middleware))
                 .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
         )

@@ -1,7 +1,6 @@
 //! The client: one HTTP call each.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -9,9 +8,9 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use crate::config::PdnsConfig;
+use crate::fairness::{self, Places};
 
 use super::types::{DeleteAnswer, ListedZone, PatchAnswer, RrsetPatch, ServerRrset, ServerZone, ZoneCreation};
 
@@ -41,9 +40,12 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum PdnsError {
     #[error("no answer: {0}")]
     Unreachable(String),
-    /// The connection was never made, or the call never had its turn.
+    /// The connection was never made.
     #[error("not sent: {0}")]
     NotSent(String),
+    /// The call never had its turn.
+    #[error("not sent: too many calls to PowerDNS are under way")]
+    Busy,
     #[error("unexpected answer {status}: {message}")]
     Unexpected { status: u16, message: String },
 }
@@ -53,7 +55,7 @@ pub enum PdnsError {
 pub struct Pdns {
     client: reqwest::Client,
     base: String,
-    in_flight: Arc<Semaphore>,
+    in_flight: Places,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +78,7 @@ impl Pdns {
             .build()
             .map_err(|error| PdnsError::Unreachable(error.to_string()))?;
         let base = format!("{}/api/v1/servers/localhost", config.api_url);
-        Ok(Self { client, base, in_flight: Arc::new(Semaphore::new(CALLS_IN_FLIGHT_MAX)) })
+        Ok(Self { client, base, in_flight: Places::new("powerdns", CALLS_IN_FLIGHT_MAX) })
     }
 
     /// The whole zone, disabled records included; None when there is no such zone. (Reading by name leaves disabled
@@ -152,7 +154,7 @@ impl Pdns {
         let patience = PATCH_TIMEOUT + PATCH_TIME_PER_RRSET * u32::try_from(rrsets.len()).unwrap_or(u32::MAX);
         let response = match self.send(request, patience).await {
             Ok(response) => response,
-            Err(PdnsError::NotSent(why)) => return PatchAnswer::NotSent(why),
+            Err(error @ (PdnsError::NotSent(_) | PdnsError::Busy)) => return PatchAnswer::NotSent(error.to_string()),
             Err(error) => return PatchAnswer::Unknown(error.to_string()),
         };
         let status = response.status();
@@ -181,7 +183,7 @@ impl Pdns {
         let request = self.request(Method::DELETE, &format!("/zones/{}", zone_path(name)));
         let response = match self.send(request, DELETE_TIMEOUT).await {
             Ok(response) => response,
-            Err(PdnsError::NotSent(why)) => return DeleteAnswer::NotSent(why),
+            Err(error @ (PdnsError::NotSent(_) | PdnsError::Busy)) => return DeleteAnswer::NotSent(error.to_string()),
             Err(error) => return DeleteAnswer::Unknown(error.to_string()),
         };
         let status = response.status();
@@ -244,7 +246,7 @@ impl Pdns {
 
     pub(super) async fn send(&self, request: RequestBuilder, timeout: Duration) -> Result<Response, PdnsError> {
         let began = Instant::now();
-        let answer = self.try_send(request, timeout).await;
+        let answer = fairness::aside(self.try_send(request, timeout)).await;
         let status = answer.as_ref().map_or_else(|_| "none".to_owned(), |answer| answer.status().as_u16().to_string());
         metrics::counter!("scaidns_pdns_requests_total", "status" => status).increment(1);
         metrics::histogram!("scaidns_pdns_request_duration_seconds").record(began.elapsed());
@@ -252,8 +254,8 @@ impl Pdns {
     }
 
     async fn try_send(&self, mut request: RequestBuilder, timeout: Duration) -> Result<Response, PdnsError> {
-        let Ok(_permit) = tokio::time::timeout(PERMIT_TIMEOUT, self.in_flight.acquire()).await else {
-            return Err(PdnsError::NotSent("too many calls to PowerDNS are under way".into()));
+        let Ok(_place) = self.in_flight.enter(fairness::party(), PERMIT_TIMEOUT).await else {
+            return Err(PdnsError::Busy);
         };
         let mut attempts = CONNECT_ATTEMPTS;
         loop {
@@ -288,7 +290,7 @@ pub(super) fn zone_path(name: &str) -> String {
 }
 
 pub(super) async fn body<T: serde::de::DeserializeOwned>(response: Response) -> Result<T, PdnsError> {
-    let bytes = response.bytes().await.map_err(unreachable)?;
+    let bytes = fairness::aside(response.bytes()).await.map_err(unreachable)?;
     serde_json::from_slice(&bytes).map_err(|error| PdnsError::Unexpected { status: 200, message: error.to_string() })
 }
 

@@ -41,8 +41,6 @@ mod tsig;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 pub use address::is_globally_reachable;
 pub use delegation::DelegationOutcome;
 pub use delegation_signer::ParentAnswer;
@@ -51,6 +49,7 @@ pub use served_keys::{ServedKeys, served_keys_at};
 pub use transfer::{TransferError, TransferredRecord, transfer};
 pub use tsig::{Algorithm, TsigKey};
 
+use crate::fairness::{self, Place, Places};
 use budget::Budget;
 
 /// The label under which the proof stands: `_scaidns-verify.<domain>`.
@@ -75,7 +74,7 @@ pub struct ResolveSettings {
 #[derive(Clone)]
 pub struct Resolve {
     settings: Arc<ResolveSettings>,
-    slots: Arc<Semaphore>,
+    places: Places,
 }
 
 /// What the DNS says about one claim.
@@ -98,7 +97,7 @@ pub enum ProofOutcome {
 
 impl Resolve {
     pub fn new(settings: ResolveSettings) -> Self {
-        Self { settings: Arc::new(settings), slots: Arc::new(Semaphore::new(PROOFS_IN_PARALLEL)) }
+        Self { settings: Arc::new(settings), places: Places::new("look_ups", PROOFS_IN_PARALLEL) }
     }
 
     /// Looks whether TXT `<expected>` stands at `_scaidns-verify.<domain>`.
@@ -107,10 +106,8 @@ impl Resolve {
     /// `scaidns-verify=<challenge value>`. Takes 10 seconds and 40 packets at most (`budget`).
     pub async fn txt_proof(&self, domain: &str, expected: &str) -> ProofOutcome {
         let budget = Budget::start();
-        let Ok(Ok(_slot)) = tokio::time::timeout_at(budget.deadline(), self.slots.acquire()).await else {
-            return ProofOutcome::Unreachable;
-        };
-        let outcome = proof::look(&self.settings, &budget, domain, expected).await;
+        let Some(_place) = self.place(&budget).await else { return ProofOutcome::Unreachable };
+        let outcome = fairness::aside(proof::look(&self.settings, &budget, domain, expected)).await;
         tracing::debug!(domain, ?outcome, packets = budget.spent(), "looked for the proof of {domain}");
         outcome
     }
@@ -119,10 +116,8 @@ impl Resolve {
     /// A-labels without final dot. Within the same bounds as [`Self::txt_proof`].
     pub async fn delegation_proof(&self, domain: &str, wanted: &[String]) -> DelegationOutcome {
         let budget = Budget::start();
-        let Ok(Ok(_slot)) = tokio::time::timeout_at(budget.deadline(), self.slots.acquire()).await else {
-            return DelegationOutcome::Unreachable;
-        };
-        let outcome = delegation::look(&self.settings, &budget, domain, wanted).await;
+        let Some(_place) = self.place(&budget).await else { return DelegationOutcome::Unreachable };
+        let outcome = fairness::aside(delegation::look(&self.settings, &budget, domain, wanted)).await;
         tracing::debug!(domain, ?outcome, packets = budget.spent(), "looked for the delegation of {domain}");
         outcome
     }
@@ -132,10 +127,14 @@ impl Resolve {
     /// Within the same bounds as a proof.
     pub async fn delegation_signers(&self, domain: &str) -> Option<Vec<ParentAnswer>> {
         let budget = Budget::start();
-        let Ok(Ok(_slot)) = tokio::time::timeout_at(budget.deadline(), self.slots.acquire()).await else {
-            return None;
-        };
-        delegation_signer::look(&self.settings, &budget, domain).await
+        let _place = self.place(&budget).await?;
+        fairness::aside(delegation_signer::look(&self.settings, &budget, domain)).await
+    }
+
+    /// A turn among the look-ups, while there is time.
+    async fn place(&self, budget: &Budget) -> Option<Place> {
+        let patience = budget.deadline().saturating_duration_since(tokio::time::Instant::now());
+        fairness::aside(self.places.enter(fairness::party(), patience)).await.ok()
     }
 }
 

@@ -6,6 +6,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
 use super::ScaiKeyError;
+use crate::fairness;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,7 +27,7 @@ pub fn client() -> Result<Client, ScaiKeyError> {
 
 /// Sends and reads the JSON of a 200.
 pub async fn json<T: DeserializeOwned>(url: &str, request: RequestBuilder) -> Result<T, ScaiKeyError> {
-    let mut response = request.send().await.map_err(|error| unreachable(url, error))?;
+    let mut response = fairness::aside(request.send()).await.map_err(|error| unreachable(url, error))?;
     if response.status() != reqwest::StatusCode::OK {
         return Err(ScaiKeyError::Status { url: url.to_owned(), status: response.status().as_u16() });
     }
@@ -47,7 +48,7 @@ pub async fn json_or_refusal<T: DeserializeOwned, R: DeserializeOwned>(
     url: &str,
     request: RequestBuilder,
 ) -> Result<Answered<T, R>, ScaiKeyError> {
-    let mut response = request.send().await.map_err(|error| unreachable(url, error))?;
+    let mut response = fairness::aside(request.send()).await.map_err(|error| unreachable(url, error))?;
     let status = response.status();
     let body = body(url, &mut response).await?;
     if status.is_success() {
@@ -63,7 +64,7 @@ pub async fn json_or_refusal<T: DeserializeOwned, R: DeserializeOwned>(
 
 /// Sends what has no answer but that it is done.
 pub async fn done(url: &str, request: RequestBuilder) -> Result<(), ScaiKeyError> {
-    let response = request.send().await.map_err(|error| unreachable(url, error))?;
+    let response = fairness::aside(request.send()).await.map_err(|error| unreachable(url, error))?;
     match response.status() {
         status if status.is_success() => Ok(()),
         status => Err(ScaiKeyError::Status { url: url.to_owned(), status: status.as_u16() }),

@@ -27,6 +27,15 @@ pub use provider::{Discovery, ScaiKey};
 pub use statement::{Member, PartnerStatement, TenantStatement, UserGroupStatement, UserStatement};
 pub use token::{AccessToken, Issuer, TokenError};
 
+/// What is made of a token before its key is known; for those who try what no token should be.
+#[cfg(test)]
+pub fn open_token(text: &str) -> String {
+    match token::open(text) {
+        Ok(_) => "a token".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
 /// Why a call to ScaiKey came to nothing.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ScaiKeyError {

@@ -132,6 +132,11 @@ impl From<StorageError> for Error {
 
 impl From<PdnsError> for Error {
     fn from(error: PdnsError) -> Self {
-        Self::pdns(&error.to_string())
+        match error {
+            PdnsError::Busy => Self::unavailable("PowerDNS is busy; try again"),
+            PdnsError::Unreachable(_) | PdnsError::NotSent(_) | PdnsError::Unexpected { .. } => {
+                Self::pdns(&error.to_string())
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod audit_log;
 pub mod audit_seal;
 pub mod axfr;
+pub mod backlog;
 pub mod bulk;
 mod context;
 pub mod denials;

@@ -98,7 +98,7 @@ pub async fn create(services: &Services, context: &Context, wanted: NewTsigKey) 
             return Err(in_use());
         }
         // it cannot have been made; whatever else happened, the row stays until it is settled
-        Err(error @ PdnsError::NotSent(_)) => {
+        Err(error @ (PdnsError::NotSent(_) | PdnsError::Busy)) => {
             within_write(tsig_keys::give_up(&services.db, key.id)).await?;
             return Err(error.into());
         }

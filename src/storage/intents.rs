@@ -131,12 +131,6 @@ pub async fn overdue(db: &Db, limit: u32) -> Result<Vec<Intent>> {
     Ok(sqlx::query_as(sql).bind(limit).fetch_all(db.pool()).await?)
 }
 
-/// How many there are, and the age of the oldest in seconds.
-pub async fn summary(db: &Db) -> Result<(i64, Option<i64>)> {
-    let sql = "SELECT COUNT(*), CAST(TIMESTAMPDIFF(SECOND, MIN(created_at), NOW(6)) AS SIGNED) FROM zone_intents";
-    Ok(sqlx::query_as(sql).fetch_one(db.pool()).await?)
-}
-
 /// A change under way, for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenIntent {

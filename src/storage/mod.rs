@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod audit_log;
 pub mod audit_seals;
+pub mod backlog;
 pub mod cleaning;
 pub mod denials;
 pub mod directory;
@@ -47,6 +48,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::{Connection as _, Executor, MySqlPool};
 
 use crate::config::DatabaseConfig;
+use crate::fairness::Places;
 
 pub use error::StorageError;
 
@@ -70,6 +72,7 @@ const IDLE_UNTESTED: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: MySqlPool,
+    places: Places,
 }
 
 impl Db {
@@ -103,11 +106,18 @@ impl Db {
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool })
+        Ok(Self::from_pool(pool))
     }
 
     pub fn from_pool(pool: MySqlPool) -> Self {
-        Self { pool }
+        let connections = pool.options().get_max_connections() as usize;
+        Self { pool, places: Places::new("database", connections) }
+    }
+
+    /// One for each connection: requests and batches take them before they set to work, so that tenants wait for their
+    /// turn here, where it is fair, rather than for a connection.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     pub fn pool(&self) -> &MySqlPool {

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::service::jobs::kinds::KINDS;
-use crate::service::{Result, Services, dnssec};
+use crate::service::{Result, Services, backlog, dnssec};
 
 /// Unsettled changes are looked for this often.
 const RECOVERY_EVERY: Duration = Duration::from_secs(2);
 /// Signed zones that are due are looked for this often; each is taken by one worker.
 const DNSSEC_EVERY: Duration = Duration::from_secs(1);
+/// What waits in the database is told to metrics this often.
+const BACKLOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs all jobs until `stop`.
 pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
@@ -24,6 +26,7 @@ pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
         tokio::join!(
             every(RECOVERY_EVERY, "recovery", || recover(&services)),
             every(DNSSEC_EVERY, "dnssec", || roll_keys(&services)),
+            tell_backlog(&services),
             jobs::recurring(&services),
             jobs.run()
         )
@@ -37,6 +40,13 @@ pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
 
 async fn recover(services: &Services) -> Result<u64> {
     Ok(services.writer.recover_overdue().await? as u64)
+}
+
+/// Only where somebody reads it.
+async fn tell_backlog(services: &Services) {
+    if services.config.metrics.enabled {
+        every(BACKLOG_EVERY, "backlog", || async { backlog::tell(services).await.map(|()| 0) }).await;
+    }
 }
 
 /// Quiet: what it does stands in each zone's history.

@@ -1,7 +1,7 @@
 //! What the sources themselves show: the layers point one way, and what changes a right revokes it.
 //!
 //! `main → cli → app → { http | worker | dev } → service → { storage · pdns · scaikey · resolve } → authz →
-//! { dns · tenancy · config · ids · clock }`; `shutdown` and `telemetry` stand beside `app`.
+//! { dns · fairness · tenancy · config · ids · clock }`; `shutdown` and `telemetry` stand beside `app`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,13 +20,14 @@ const LEVELS: [&[&str]; 7] = [
     &["service"],
     &["storage", "pdns", "scaikey", "resolve"],
     &["authz"],
-    &["dns", "tenancy", "config", "ids", "clock"],
+    &["dns", "fairness", "tenancy", "config", "ids", "clock"],
 ];
 
 /// Neighbours of one level that may know each other, and why.
-const NEIGHBOURS: [(&str, &str); 3] = [
+const NEIGHBOURS: [(&str, &str); 4] = [
     ("app", "shutdown"),  // the parts that only a running process has
     ("app", "telemetry"), // likewise
+    ("fairness", "ids"),  // places are shared out among tenants
     ("tenancy", "ids"),   // a zone's row is named by its ids
 ];
 

@@ -11,6 +11,7 @@ mod support;
 mod audit;
 mod bulk;
 mod bulk_delete;
+mod chaos;
 mod client;
 mod containers;
 mod crash;
@@ -31,6 +32,7 @@ mod login;
 mod me;
 mod openapi;
 mod operations;
+mod overload;
 mod people;
 mod policy;
 mod preconditions;
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         ("audit", audit::tests()),
         ("bulk", bulk::tests()),
         ("bulk_delete", bulk_delete::tests()),
+        ("chaos", chaos::tests()),
         ("client", client::tests()),
         ("containers", containers::tests()),
         ("crash", crash::tests()),
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         ("me", me::tests()),
         ("openapi", openapi::tests()),
         ("operations", operations::tests()),
+        ("overload", overload::tests()),
         ("people", people::tests()),
         ("policy", policy::tests()),
         ("preconditions", preconditions::tests()),

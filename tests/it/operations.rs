@@ -128,6 +128,9 @@ async fn a_powerdns_that_hangs_is_a_powerdns_that_is_down() {
 }
 
 async fn mariadb_gone(world: &World, domain: &Domain) {
+    // first: within ten seconds it looks for zones to transfer, and ends itself
+    let resolved = world.dns(&domain.at("www"), RecordType::A).await;
+    assert_eq!(resolved.values(RecordType::A), ["192.0.2.1"], "PowerDNS answers from its cache");
     let api = world.admin();
     for answer in [
         timed(api.get("/domains/")).await,
@@ -143,8 +146,6 @@ async fn mariadb_gone(world: &World, domain: &Domain) {
     assert_eq!(ready.status, 503);
     assert_ne!(ready.body["checks"]["database"], "ok");
     assert_eq!(timed(world.nobody().get("/health/live")).await.status, 200);
-    let resolved = world.dns(&domain.at("www"), RecordType::A).await;
-    assert_eq!(resolved.values(RecordType::A), ["192.0.2.1"], "PowerDNS answers from its cache");
 }
 
 async fn without_mariadb_everything_is_503_and_comes_back() {
@@ -347,6 +348,22 @@ async fn doctor_says_what_is_wrong_and_what_to_do() {
     assert_eq!(well.code, Some(0), "{well:?}");
     for part in ["database", "pdns", "redis", "scaikey", "nameservers"] {
         assert!(well.stdout.lines().any(|line| line.starts_with("ok") && line.contains(part)), "{part}: {well:?}");
+    }
+    assert!(well.stdout.contains("no change is under way"), "{well:?}");
+    for sql in [
+        "INSERT INTO fences (zone_name, change_id, created_at) VALUES ('x.test', RANDOM_BYTES(16), NOW(6))",
+        "INSERT INTO webhook_events (event_id, event_type, state, body, look_at, received_at) \
+         VALUES ('e', 'user.created', 'given_up', '', NOW(6), NOW(6))",
+        "INSERT INTO settled_batches (change_id, zone_id, outcome, detail, settled_at) \
+         VALUES (RANDOM_BYTES(16), RANDOM_BYTES(16), 'dropped', 'settled by recovery', NOW(6))",
+    ] {
+        sqlx::query(sql).execute(&world.db).await.expect("put there");
+    }
+    let output = scaidns(&["doctor"], &world.env).await.ok();
+    for told in
+        ["1 fences stand", "1 events of ScaiKey were given up", "1 settled by recovery within a day: 0 done, 1 not"]
+    {
+        assert!(output.contains(told), "{told}: {output}");
     }
     let mut unnamed = world.env.clone();
     unnamed.retain(|(name, _)| name != "NAMESERVERS");

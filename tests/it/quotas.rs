@@ -165,6 +165,7 @@ async fn metrics_are_served_at_an_address_of_their_own_by_route_pattern() {
     let api = world.admin();
     let domain = world.live(&api, "counted").await;
     api.get(&domain.path()).await.ok();
+    api.add(&domain, "www", "A", "192.0.2.1").await;
     api.get("/nowhere/at-all-4711").await.expect(404);
     let read = async |port: u16| {
         let answer = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.expect("an answer");
@@ -181,13 +182,26 @@ async fn metrics_are_served_at_an_address_of_their_own_by_route_pattern() {
         "scaidns_pdns_request_duration_seconds_bucket{",
         "scaidns_validation_checks_total{result=\"valid\"} 1",
         "scaidns_api_key_usage_total{key_id=\"key_",
+        "scaidns_connections ",
+        "scaidns_places_taken{kind=\"database\"}",
+        "scaidns_places_waited_for{kind=\"powerdns\"} 0",
+        "scaidns_changes_waiting 0",
+        "scaidns_batch_requests_bucket{le=\"1\"} 1",
+        "scaidns_batch_operations_bucket{le=\"5\"} 1",
     ] {
         assert!(text.contains(expected), "no {expected} in\n{text}");
     }
     assert!(!text.contains("4711") && !text.contains(&domain.id), "what clients make up is no label");
     eventually("the worker counts its jobs", || async {
         let text = read(world.ports.worker_metrics()).await;
-        let wanted = ["scaidns_worker_jobs_total{", "scaidns_worker_jobs_duration_seconds_bucket{"];
+        let wanted = [
+            "scaidns_worker_jobs_total{",
+            "scaidns_worker_jobs_duration_seconds_bucket{",
+            "scaidns_intents 0",
+            "scaidns_intent_oldest_seconds 0",
+            "scaidns_suspects 0",
+            "scaidns_jobs_waiting 0",
+        ];
         if wanted.iter().all(|name| text.contains(name)) { Ok(()) } else { Err(text) }
     })
     .await;

@@ -69,6 +69,8 @@ fn what_does_not_parse_on_the_server_stays_visible() {
     assert_eq!(canonical_from_server(&RecordType::from_server("LUA"), "A \"x\""), "A \"x\"");
     assert_eq!(canonical_from_server(&RecordType::Aaaa, "::ffff:1.2.3.4"), "::ffff:102:304");
     assert_eq!(canonical_from_server(&RecordType::Cname, "WWW.example.com."), "www.example.com.");
+    // it escapes neither of these
+    assert_eq!(canonical_from_server(&RecordType::Ptr, "a\"b;c.example."), "a\\034b\\059c.example.");
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub(super) fn parse_any(text: &str, context: &ParseContext<'_>) -> Result<String
     let mut rest = text;
     while !rest.is_empty() {
         let (label, tail) = split_label(rest);
-        let octets = label_octets(label)?;
+        let octets = label_octets(label, context.zone.is_none())?;
         if octets.is_empty() || octets.len() > LABEL_OCTETS_MAX {
             return Err(FieldError::content(format!("target: a label is empty or over {LABEL_OCTETS_MAX} octets")));
         }
@@ -137,7 +137,9 @@ fn split_label(text: &str) -> (&str, &str) {
     (text, "")
 }
 
-fn label_octets(label: &str) -> Result<Vec<u8>, FieldError> {
+/// `from_server`: as PowerDNS writes it, which leaves visible characters unescaped that a file may not hold so; see
+/// [`for_server`].
+fn label_octets(label: &str, from_server: bool) -> Result<Vec<u8>, FieldError> {
     if !label.is_ascii() {
         if label.contains('\\') {
             return Err(FieldError::content("target: a label mixes escapes and characters outside ASCII"));
@@ -155,7 +157,7 @@ fn label_octets(label: &str) -> Result<Vec<u8>, FieldError> {
                 octets.push(octet.to_ascii_lowercase());
                 rest = tail;
             }
-            b'!'..=b'~' if !matches!(first, b'"' | b';' | b'(' | b')') => {
+            b'!'..=b'~' if from_server || !matches!(first, b'"' | b';' | b'(' | b')') => {
                 octets.push(first.to_ascii_lowercase());
                 rest = tail;
             }

@@ -6,6 +6,7 @@ use tokio::runtime::RuntimeFlavor;
 use tokio::time::Instant;
 
 use crate::dns::{RecordRef, RecordType, RrsetChange, RrsetKey, Soa, ZoneContent};
+use crate::fairness;
 use crate::ids::ZoneId;
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{intents, record_ids, staged, within};
@@ -27,6 +28,8 @@ use super::{BATCH_OPERATIONS_MAX, Inner};
 
 /// How long requests wait for a zone that another replica writes to, or that is being recovered.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a batch waits for its turn behind those of other zones: at work here, and again at PowerDNS.
+pub(super) const TURN_WAIT: Duration = Duration::from_secs(4);
 
 pub struct Batch<'a> {
     pub(super) inner: &'a Inner,
@@ -173,10 +176,12 @@ impl<'a> Batch<'a> {
     }
 
     async fn round(&mut self) -> Round {
-        match self.try_round().await {
-            Ok(round) => round,
-            Err(error) => Round::Failed(error),
+        if fairness::enter(self.inner.db.places(), fairness::party(), TURN_WAIT).await.is_err() {
+            return Round::Failed(Error::unavailable("This replica is busy with other zones; try again"));
         }
+        let round = self.try_round().await.unwrap_or_else(Round::Failed);
+        fairness::leave();
+        round
     }
 
     async fn try_round(&mut self) -> Result<Round> {

@@ -18,7 +18,7 @@ use super::super::idempotency::{MARK_LOST, mark_lost};
 use super::super::{Error, Result};
 use super::life::Sent;
 use super::payload::{Kind, Payload};
-use super::recovery::Recovered;
+use super::recovery::{Recovered, count_suspect};
 use super::settle::{Ending, settle};
 use super::store;
 use super::transition::claimed;
@@ -228,6 +228,7 @@ impl Inner {
                 let expected = payload.serial.map(serials::next);
                 let drift = matches!(payload.kind, Kind::Edit) && serial != expected;
                 if drift {
+                    count_suspect("serial");
                     tracing::warn!(zone = %row.name, ?serial, ?expected, "somebody wrote to the zone behind our back");
                 }
                 match self.settle_known(intent, payload, BatchOutcome::Applied, serial, drift, "").await {

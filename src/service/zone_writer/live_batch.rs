@@ -5,22 +5,22 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::dns::{RecordType, RrsetChange, ZoneContent, rectify, serial as serials};
+use crate::fairness;
 use crate::ids::ChangeId;
 
 use super::super::{Error, Result};
-use super::batch::{Answers, Batch, Round, answer_unknown};
+use super::batch::{Answers, Batch, Round, TURN_WAIT, answer_unknown};
 use super::change::{Answered, Finished, Held};
 use super::decide::net;
 use super::ids::IdBook;
 use super::payload::Payload;
 use super::protocol;
+use super::recovery::count_suspect;
 use super::snapshot::{NEWS_FOR, Snapshot};
 
 /// An intent goes into MariaDB as one statement, and so does its settle, which holds the same as text within JSON and is
 /// at most twice as long: below the default `max_allowed_packet` of 16 MB.
 const INTENT_BYTES_MAX: usize = 6_000_000;
-/// How long a batch waits for its turn at PowerDNS behind those of other zones.
-const SLOT_WAIT: Duration = Duration::from_secs(4);
 /// Younger than this, the last write will still be news when the lock is had.
 const NEWS_JUST_NOW: Duration = Duration::from_millis(3);
 
@@ -69,7 +69,8 @@ impl Batch<'_> {
             self.requests = answers.take_back();
             return self.too_large((snapshot, footing)).await;
         }
-        let Ok(_slot) = tokio::time::timeout(SLOT_WAIT, self.inner.slots.acquire()).await else {
+        let slot = self.inner.slots.enter(fairness::party(), TURN_WAIT);
+        let Ok(_slot) = fairness::aside(slot).await else {
             self.requests = answers.take_back();
             return Round::Failed(Error::unavailable("PowerDNS is busy with other zones"));
         };
@@ -180,6 +181,7 @@ impl Batch<'_> {
             Err(error) => (error.to_string(), false),
         };
         if drift {
+            count_suspect("serial");
             tracing::warn!(zone = %row.name, "somebody wrote to the zone behind our back; it is read anew");
         }
         self.inner.snapshots.forget(row.id);

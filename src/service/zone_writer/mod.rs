@@ -50,10 +50,10 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
 
 use crate::authz::{Permission, ZoneAccess};
 use crate::clock::Clock;
+use crate::fairness::{self, Places};
 use crate::ids::{ChangeId, TenantId, ZoneId};
 use crate::pdns::Pdns;
 use crate::storage::{Db, intents, within};
@@ -119,7 +119,7 @@ struct Inner {
     nameservers: Vec<String>,
     queues: Queues,
     /// Batches under way in PowerDNS, see [`BATCHES_MAX`].
-    slots: Semaphore,
+    slots: Places,
     snapshots: Snapshots,
     /// Where PowerDNS answers DNS, if ScaiDNS is told.
     dns_address: Option<String>,
@@ -130,7 +130,7 @@ struct Inner {
 impl ZoneWriter {
     pub fn new(db: Db, pdns: Pdns, clock: Clock, nameservers: Vec<String>, dns_address: Option<String>) -> Self {
         let (queues, snapshots) = (Queues::default(), Snapshots::default());
-        let slots = Semaphore::new(BATCHES_MAX);
+        let slots = Places::new("batches", BATCHES_MAX);
         let record_limits = Cache::builder().max_capacity(TENANTS_KNOWN_MAX).time_to_live(RECORD_LIMIT_LIFE).build();
         let inner = Inner { db, pdns, clock, nameservers, queues, slots, snapshots, dns_address, record_limits };
         Self { inner: Arc::new(inner) }
@@ -140,6 +140,7 @@ impl ZoneWriter {
     pub async fn apply(&self, write: ZoneWrite) -> Result<WriteOutcome> {
         may_write(&write.access)?;
         let zone = write.access.zone().id;
+        let party = Some(write.access.zone().tenant);
         let step = write.request.run.as_ref().filter(|_| !write.dry_run).map(Run::next_step);
         if let Some(step) = step.as_ref().filter(|step| step.resumed)
             && let Some(outcome) = self.inner.made_before(step).await?
@@ -148,9 +149,9 @@ impl ZoneWriter {
         }
         let (answer, start) = self.inner.queues.push(zone, write, step)?;
         if start {
-            tokio::spawn(self.clone().work_off(zone));
+            tokio::spawn(fairness::scope_for(party, self.clone().work_off(zone)));
         }
-        answer.await.unwrap_or_else(|_| Err(Error::Internal("a batch ended without an answer".into())))
+        fairness::aside(answer).await.unwrap_or_else(|_| Err(Error::Internal("a batch ended without an answer".into())))
     }
 
     /// Runs batches until nothing waits for this zone.

@@ -13,6 +13,9 @@ use super::{
     BATCH_OPERATIONS_MAX, RecordOperation, WAITING_OPERATIONS_MAX, WAITING_PER_ZONE_MAX, WriteOutcome, ZoneWrite,
 };
 
+/// How many requests wait for their batch, of all zones.
+const WAITING: &str = "scaidns_changes_waiting";
+
 /// A request that waits for its answer.
 pub struct Waiting {
     pub write: ZoneWrite,
@@ -41,9 +44,11 @@ impl Queues {
         let line = lines.entry(zone).or_default();
         let waiting: usize = line.iter().map(|waiting| weight(&waiting.write)).sum();
         if line.len() >= WAITING_PER_ZONE_MAX || waiting >= WAITING_OPERATIONS_MAX {
+            metrics::counter!("scaidns_changes_refused_total").increment(1);
             return Err(Error::unavailable("Too many changes wait for this zone"));
         }
         line.push_back(Waiting { write, step, answer: sender });
+        metrics::gauge!(WAITING).increment(1);
         Ok((receiver, start))
     }
 
@@ -59,16 +64,20 @@ impl Queues {
         let mut batch = Vec::new();
         let mut operations = 0;
         while let Some(next) = line.front() {
-            operations += weight(&next.write).max(1);
-            if operations > BATCH_OPERATIONS_MAX && !batch.is_empty() {
+            let more = weight(&next.write).max(1);
+            if operations + more > BATCH_OPERATIONS_MAX && !batch.is_empty() {
                 break;
             }
+            operations += more;
             batch.extend(line.pop_front());
         }
         if batch.is_empty() {
             lines.remove(&zone);
             return None;
         }
+        metrics::gauge!(WAITING).decrement(batch.len() as f64);
+        metrics::histogram!("scaidns_batch_requests").record(batch.len() as f64);
+        metrics::histogram!("scaidns_batch_operations").record(operations as f64);
         Some(batch)
     }
 

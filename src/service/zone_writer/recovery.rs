@@ -31,6 +31,23 @@ pub enum Recovered {
     Undecided(String),
 }
 
+impl Recovered {
+    /// As metrics have it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Dropped => "dropped",
+            Self::NotOurs => "not_ours",
+            Self::Undecided(_) => "undecided",
+        }
+    }
+}
+
+/// Counts a zone that is not as we left it: somebody else wrote to it, or took it away.
+pub fn count_suspect(kind: &'static str) {
+    metrics::counter!("scaidns_suspects_found_total", "kind" => kind).increment(1);
+}
+
 /// What recovery works with.
 pub struct Recovery<'a> {
     pub db: &'a Db,
@@ -41,7 +58,13 @@ pub struct Recovery<'a> {
 
 impl Recovery<'_> {
     /// Recovers one intent.
-    pub async fn run(&self, mut intent: Intent) -> Recovered {
+    pub async fn run(&self, intent: Intent) -> Recovered {
+        let recovered = self.recover(intent).await;
+        metrics::counter!("scaidns_recoveries_total", "outcome" => recovered.name()).increment(1);
+        recovered
+    }
+
+    async fn recover(&self, mut intent: Intent) -> Recovered {
         match within(intents::take_over(self.db, &intent)).await {
             Ok(true) => intent.epoch += 1,
             Ok(false) => return Recovered::NotOurs,
@@ -170,6 +193,7 @@ impl Recovery<'_> {
         if never_ran {
             return Ok(Look::Clear(Found::NeverRan { serial: Some(server.serial) }));
         }
+        count_suspect("marker");
         tracing::error!(zone = %zone, change = %intent.change, ?marker, previous = ?payload.previous_marker,
             "diverged: the marker is neither this change's nor the one before; somebody else wrote to this zone");
         Ok(Look::Diverged { serial: server.serial })
@@ -197,6 +221,7 @@ impl Recovery<'_> {
                 }
             }
             PatchAnswer::Refused { status: 404, .. } => {
+                count_suspect("missing");
                 tracing::error!(zone = %zone, "the zone is missing in PowerDNS");
                 Ok(false)
             }

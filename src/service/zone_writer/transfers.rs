@@ -247,7 +247,7 @@ impl Inner {
         match incoming.put(&self.pdns, row.name.as_str(), row.id).await {
             Ok(true) => Sent::Applied { serial: Some(0) },
             Ok(false) => Sent::Unsent("another zone has this name".into()),
-            Err(PdnsError::NotSent(why)) => Sent::Unsent(why),
+            Err(error @ (PdnsError::NotSent(_) | PdnsError::Busy)) => Sent::Unsent(error.to_string()),
             Err(error) => Sent::Unknown(error.to_string()),
         }
     }

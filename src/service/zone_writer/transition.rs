@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::authz::ZoneAccess;
 use crate::dns::{RrsetChange, ZoneContent};
+use crate::fairness;
 use crate::ids::{ChangeId, ValidationId, ZoneId};
 use crate::storage::audit::AuditEntry;
 use crate::storage::intents::{self, BatchOutcome, Intent};
@@ -101,7 +102,7 @@ impl ZoneWriter {
 
 /// A request that is given up must not tear what it began.
 pub(super) async fn in_a_task<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(work).await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
+    tokio::spawn(fairness::hand_over(work)).await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
 }
 
 impl Inner {

@@ -108,6 +108,11 @@ impl Api {
         Self { url: url.to_owned(), credentials: self.credentials.clone() }
     }
 
+    /// Of its replica.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, None).await
     }

@@ -1,0 +1,138 @@
+//! Fuzzing of everything that reads what a client, a file, ScaiKey or an outsider made up: no input may panic, take
+//! long, or be read in a way that does not hold when it is read again.
+//!
+//! Each target begins with its seeds and what is kept in `fuzz/corpus/<target>/`, changes them at random, and goes on
+//! from whatever led to something new: an outcome, or an error text, that was not seen before.
+//! `SCAIDNS_FUZZ_SECONDS` sets how long each target runs (2 unless told otherwise), `SCAIDNS_TEST_SEED` repeats a run;
+//! `just fuzz SECONDS` does it for longer. An input that fails is written to `target/fuzz/`; once its cause is mended it
+//! goes into the corpus.
+
+mod mutate;
+mod targets;
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// How long each target runs, unless told otherwise.
+const SECONDS: u64 = 2;
+/// Longer than any input may take, on a machine that does other things, too.
+const SLOW: Duration = Duration::from_secs(5);
+/// Inputs that lead to something new; beyond it they take the places of others.
+const KEPT_MAX: usize = 2_000;
+/// Of an input; what bounds a body is tried elsewhere.
+const BYTES_MAX: usize = 8_192;
+
+/// What a target made of an input, in words: two inputs of one outcome are alike.
+pub type Outcome = String;
+
+#[test]
+fn record_contents() {
+    run("record", targets::record_seeds(), targets::record);
+}
+
+#[test]
+fn zone_files() {
+    run("zone_file", targets::zone_file_seeds(), targets::zone_file);
+}
+
+#[test]
+fn names() {
+    run("name", targets::name_seeds(), targets::name);
+}
+
+#[test]
+fn tokens() {
+    run("token", targets::token_seeds(), targets::token);
+}
+
+#[test]
+fn signatures_and_events() {
+    run("signature", targets::signature_seeds(), targets::signature);
+}
+
+#[test]
+fn patterns() {
+    run("pattern", targets::pattern_seeds(), targets::pattern);
+}
+
+#[test]
+fn cursors() {
+    run("cursor", targets::cursor_seeds(), targets::cursor);
+}
+
+fn run(name: &str, mut kept: Vec<Vec<u8>>, target: fn(&str) -> Outcome) {
+    let seed = number("SCAIDNS_TEST_SEED").unwrap_or_else(|| rand::random::<u32>().into());
+    let end = Instant::now() + Duration::from_secs(number("SCAIDNS_FUZZ_SECONDS").unwrap_or(SECONDS));
+    let mut rng = StdRng::seed_from_u64(seed);
+    kept.extend(corpus(name));
+    let mut known = HashSet::new();
+    for input in &kept {
+        known.insert(digest(&tried(name, seed, input, target)));
+    }
+    let mut count = 0;
+    while Instant::now() < end {
+        let (one, other) = (rng.random_range(0..kept.len()), rng.random_range(0..kept.len()));
+        let mut input = mutate::mutated(&kept[one], &kept[other], &mut rng);
+        input.truncate(BYTES_MAX);
+        count += 1;
+        if !known.insert(digest(&tried(name, seed, &input, target))) {
+            continue;
+        }
+        if kept.len() < KEPT_MAX {
+            kept.push(input);
+        } else {
+            kept[one] = input;
+        }
+    }
+    eprintln!("fuzz {name}: {count} inputs, {} outcomes, SCAIDNS_TEST_SEED={seed}", known.len());
+    assert!(count > 0, "nothing was tried");
+}
+
+fn tried(name: &str, seed: u64, input: &[u8], target: fn(&str) -> Outcome) -> Outcome {
+    let text = String::from_utf8_lossy(input);
+    let began = Instant::now();
+    let outcome = catch_unwind(AssertUnwindSafe(|| target(&text)));
+    let took = began.elapsed();
+    match outcome {
+        Ok(outcome) if took < SLOW => outcome,
+        failed => {
+            let path = keep(name, input);
+            let why = if failed.is_ok() { format!("took {took:?}") } else { "failed".to_owned() };
+            panic!("{why}, seed {seed}, kept in {}: {text:?}", path.display());
+        }
+    }
+}
+
+/// Numbers in it make no difference: they are of the input.
+fn digest(outcome: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut characters = outcome.chars().filter(|character| !character.is_ascii_digit());
+    characters.by_ref().take(120).for_each(|character| character.hash(&mut hasher));
+    hasher.finish()
+}
+
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.map(|file| std::fs::read(file.path()).expect("readable")).collect()
+}
+
+fn keep(name: &str, input: &[u8]) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fuzz");
+    let mut hasher = DefaultHasher::new();
+    input.hash(&mut hasher);
+    let path = folder.join(format!("{name}-{:016x}", hasher.finish()));
+    let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, input));
+    written.expect("writable");
+    path
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number")))
+}

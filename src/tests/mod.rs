@@ -1,0 +1,3 @@
+//! Tests that stand on more than one layer.
+
+mod fuzz;
