@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::key::{Dnskey, Ds};
-use super::machine::{Refused, Trouble};
+use super::words::{Refused, Trouble};
 use crate::dns::ZoneName;
 
 /// What one of the parent's servers showed.
