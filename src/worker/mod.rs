@@ -15,6 +15,8 @@ use crate::service::{Result, Services, dnssec};
 const RECOVERY_EVERY: Duration = Duration::from_secs(2);
 /// Signed zones that are due are looked for this often; each is taken by one worker.
 const DNSSEC_EVERY: Duration = Duration::from_secs(1);
+/// What is wrong with the signing of zones is counted for the metrics this often.
+const ALARMS_EVERY: Duration = Duration::from_secs(15);
 
 /// Runs all jobs until `stop`.
 pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
@@ -24,6 +26,7 @@ pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
         tokio::join!(
             every(RECOVERY_EVERY, "recovery", || recover(&services)),
             every(DNSSEC_EVERY, "dnssec", || roll_keys(&services)),
+            every(ALARMS_EVERY, "dnssec_alarms", || dnssec::count_alarms(&services)),
             jobs::recurring(&services),
             jobs.run()
         )

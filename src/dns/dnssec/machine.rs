@@ -3,15 +3,17 @@
 //! ```text
 //! (unsigned) ─enable→ signing ─(largest TTL)→ pending_ds ─DS everywhere→ active
 //!
-//! active ─zsk→ zsk_published ─(DNSKEY TTL)→ zsk_retiring ─(largest TTL)→ active
+//! active ─zsk→ zsk_published ─(DNSKEY TTL)→ zsk_retiring ─(largest TTL, overlap)→ active
 //! active ─ksk→ ksk_published ─(DNSKEY TTL)→ ksk_wait_ds ─new DS everywhere→ ksk_retiring ─(old DS TTL)→ active
 //! active ─alg→ alg_presign ─(largest TTL)→ alg_published ─(DNSKEY TTL)→ alg_wait_ds ─new DS only, everywhere→
 //!              alg_ds_ttl ─(old DS TTL)→ alg_unpublished ─(DNSKEY TTL)→ active
 //! signing, pending_ds, active ─remove DS→ wait_ds_gone [CDS delete] ─no DS anywhere→ ds_gone ─(DS TTL)→ unsigning
 //! any ─disable, where the DS has left all caches→ unsigning → (unsigned)
 //!
-//! A DS that somebody confirms early: signing → active; ksk_published → ksk_retiring, which then waits for the DNSKEY
-//! TTL, too. An adopted CSK begins in zsk_published, as if its ZSK had never been there.
+//! The overlap of ZSKs is the operator's wish and no wait for caches: another rollover may begin once only it is left.
+//! A first DS that is everywhere before its time: signing → active, since nothing is won by waiting. That of a next key
+//! is not taken note of before ksk_wait_ds: its owner would be told to remove the old one, which caches still need.
+//! An adopted CSK begins in zsk_published, as if its ZSK had never been there.
 //! ```
 //!
 //! A phase is entered as a *step*: the state is kept first, then PowerDNS is brought to what the phase wants
@@ -47,7 +49,11 @@ impl Signing {
     fn may_roll(&self, zone: &ZoneName, now: OffsetDateTime, policy: &Policy) -> Result<(), Refused> {
         match self.phase {
             Phase::Active if self.applied_at.is_none() => Err(Refused::Busy),
-            Phase::Active => match self.alarm(zone, now, policy) {
+            // nothing is waited for any more, the old key is only kept for a while
+            Phase::ZskRetiring if self.not_before.is_none_or(|not_before| now < not_before) => {
+                Err(Refused::RollingOver { phase: self.phase, until: self.not_before })
+            }
+            Phase::Active | Phase::ZskRetiring => match self.alarm(zone, now, policy) {
                 Some(alarm) if alarm.freezes() => Err(Refused::Alarm(alarm)),
                 Some(_) | None => Ok(()),
             },
@@ -110,18 +116,16 @@ impl Signing {
                 shows(Age::Current)?;
                 Ok(state.enter(Phase::Active, now))
             }
-            Phase::KskPublished | Phase::KskWaitDs => {
+            // also where it is there already: whoever has the keys of before in his cache still needs the old DS
+            Phase::KskPublished | Phase::AlgPresign | Phase::AlgPublished => {
+                Err(Refused::TooEarly { until: self.not_before })
+            }
+            Phase::KskWaitDs => {
                 shows(Age::Next)?;
-                // a parent that was quicker than it should have been: the old key stays until the new one is everywhere
-                let reached = state.not_before.filter(|_| state.phase == Phase::KskPublished);
-                if state.phase == Phase::KskPublished && reached.is_none() {
-                    return Err(Refused::TooEarly { until: None });
-                }
                 let mut next = state.enter(Phase::KskRetiring, now).promote(&[Role::Ksk], now);
-                next.floor = Some(reached.map_or(old_left, |reached| reached.max(old_left)));
+                next.floor = Some(old_left);
                 Ok(next)
             }
-            Phase::AlgPresign | Phase::AlgPublished => Err(Refused::TooEarly { until: self.not_before }),
             Phase::AlgWaitDs => {
                 shows(Age::Next)?;
                 let old = state.key(Role::Ksk, Age::Current).and_then(|key| key.dnskey.as_ref());
@@ -185,7 +189,7 @@ impl Signing {
         if self.applied_at.is_none() {
             return Next::Apply;
         }
-        let Some(not_before) = self.not_before.filter(|_| self.verified_at.is_some()) else { return Next::Verify };
+        let Some(not_before) = self.ends_at(policy) else { return Next::Verify };
         if now < not_before {
             return Next::Wait(not_before);
         }

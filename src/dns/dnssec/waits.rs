@@ -63,12 +63,26 @@ impl Signing {
         }
     }
 
-    /// When the wait of this step ends; estimated while the step is on its way.
+    /// When the wait of this step ends; known once the step is verified.
+    pub fn ends_at(&self, policy: &Policy) -> Option<OffsetDateTime> {
+        let ends = self.not_before.filter(|_| self.verified_at.is_some())?;
+        Some(self.overlap_ends(policy).map_or(ends, |overlap| overlap.max(ends)))
+    }
+
+    /// The same; estimated while the step is on its way.
     pub fn ends(&self, policy: &Policy) -> OffsetDateTime {
-        self.not_before.unwrap_or_else(|| {
+        self.ends_at(policy).unwrap_or_else(|| {
             let ends = self.applied_at.unwrap_or(self.begun_at) + self.wait(self.ttls, policy);
+            let ends = self.overlap_ends(policy).map_or(ends, |overlap| overlap.max(ends));
             self.floor.map_or(ends, |floor| floor.max(ends))
         })
+    }
+
+    /// Until when a replaced ZSK is kept, as the policy of the moment has it. Unlike a wait for caches it may be cut
+    /// short: by another policy, or by another rollover.
+    fn overlap_ends(&self, policy: &Policy) -> Option<OffsetDateTime> {
+        let since = self.verified_at.or(self.applied_at).unwrap_or(self.begun_at);
+        (self.phase == Phase::ZskRetiring).then(|| since + policy.zsk_overlap)
     }
 
     /// When a ZSK that is being rolled goes, as things stand.
@@ -76,7 +90,7 @@ impl Signing {
         match self.phase {
             Phase::ZskPublished => {
                 let then = Self { phase: Phase::ZskRetiring, ..self.clone() };
-                self.ends(policy) + then.wait(self.ttls, policy)
+                self.ends(policy) + then.wait(self.ttls, policy).max(policy.zsk_overlap)
             }
             _ => self.ends(policy),
         }

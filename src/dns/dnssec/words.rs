@@ -156,6 +156,8 @@ pub struct Policy {
     pub margin: Duration,
     pub zsk_lifetime: Option<Duration>,
     pub ksk_lifetime: Option<Duration>,
+    /// How long a replaced ZSK stays listed at least. Nothing depends on it: caches are waited for anyway.
+    pub zsk_overlap: Duration,
     /// Between two looks at a parent that is waited for, and at one that is only watched.
     pub poll_waiting: Duration,
     pub poll_active: Duration,

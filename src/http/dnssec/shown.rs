@@ -25,14 +25,14 @@ pub(super) fn state(view: DnssecView) -> DnssecState {
         zsk: keys(Role::Zsk),
         parent: signing.map(|signing| parent(&view, signing)).unwrap_or_default(),
         phase: signing.map(|signing| signing.phase.as_str().to_owned()),
-        not_before: signing.and_then(|signing| signing.not_before),
-        next: signing.map(next_step),
+        not_before: signing.and_then(|signing| signing.ends_at(&view.policy)),
+        next: signing.map(|signing| next_step(&view, signing)),
         alarm: view.alarm.as_ref().map(|a| AlarmItem { code: a.code().to_owned(), message: a.to_string() }),
         ds_records: ds_items(view.ds_records),
     }
 }
 
-fn next_step(signing: &Signing) -> NextStep {
+fn next_step(view: &DnssecView, signing: &Signing) -> NextStep {
     let waiting_for = match signing.phase {
         _ if signing.verified_at.is_none() => "servers",
         phase if phase.waits_for_parent() => "parent",
@@ -41,7 +41,7 @@ fn next_step(signing: &Signing) -> NextStep {
     };
     NextStep {
         step: signing.phase.as_str().to_owned(),
-        not_before: signing.not_before,
+        not_before: signing.ends_at(&view.policy),
         waiting_for: waiting_for.to_owned(),
     }
 }

@@ -42,7 +42,7 @@ pub fn seed(test: &str) -> u64 {
     seed
 }
 
-fn number(variable: &str, usual: u64) -> u64 {
+pub fn number(variable: &str, usual: u64) -> u64 {
     match std::env::var(variable) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text:?}")),
         Err(_) => usual,

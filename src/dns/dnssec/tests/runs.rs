@@ -97,6 +97,54 @@ fn lifetimes_roll_keys_by_themselves() {
 }
 
 #[test]
+fn a_replaced_zsk_stays_for_the_overlap_which_another_rollover_cuts_short() {
+    let mut world = World::new(Policy { zsk_overlap: Duration::seconds(600), ..policy() });
+    world.enable(P256);
+    world.settle();
+    world.rotate_zsk().expect("begins");
+    world.settle(); // far less than the overlap
+    assert_eq!((world.phase(), world.key_count()), (Some(Phase::ZskRetiring), 3));
+    let row = world.row.clone().expect("a row");
+    assert!(row.zsk_retires(&world.policy) > world.time());
+    let zsk = world.current(Role::Zsk);
+    world.rotate_ksk(None).expect("nothing but the overlap is waited for");
+    assert_eq!(
+        (world.phase(), world.key_count()),
+        (Some(Phase::KskPublished), 3),
+        "the old ZSK is gone, a KSK has come"
+    );
+    world.settle();
+    assert_rests(&world);
+    assert_eq!(world.current(Role::Zsk), zsk);
+
+    world.rotate_zsk().expect("begins");
+    world.settle();
+    world.policy.zsk_overlap = Duration::ZERO; // a shorter one counts at once
+    world.settle();
+    assert_rests(&world);
+}
+
+#[test]
+fn a_ds_that_comes_before_its_time_is_not_taken_note_of_and_a_raised_ttl_moves_that_time() {
+    let mut world = active();
+    world.rotate_ksk(None).expect("begins");
+    let first = world.row.as_ref().and_then(|row| row.not_before).expect("a wait");
+    world.pass(1);
+    world.set_ttls(30, 50);
+    for server in 0..world.parents() {
+        world.add_too_early(server);
+    }
+    let Err(Refused::TooEarly { until: Some(until) }) = world.confirm() else { panic!("{:?}", world.row) };
+    assert!(until >= world.time() + Duration::seconds(50) && until > first, "{until} {first}");
+    let row = world.row.as_ref().expect("a row");
+    let mut asked = row.ds_records(&world.zone, &world.policy);
+    asked.retain(|record| record.action == Action::Remove);
+    assert!(!asked.is_empty() && asked.iter().all(|record| record.not_before == Some(until)), "{asked:?}");
+    world.settle();
+    assert_rests(&world);
+}
+
+#[test]
 fn a_parent_that_lags_is_silent_or_has_only_half_of_it_is_waited_for() {
     let mut world = active();
     world.rotate_ksk(None).expect("begins");
