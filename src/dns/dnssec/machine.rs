@@ -20,6 +20,9 @@
 //! ([`super::plan`]), the step ends with a PATCH (*applied*), every own server is asked whether it serves it
 //! (*verified*), and only then the phase's wait begins. Each of these may be repeated after a crash.
 //!
+//! Servers that transfer a zone keep its signatures with it, and fetch it again only for a new serial, which the PATCH of
+//! a step brings. So where a zone can be transferred, a phase that lasts is applied again ([`super::waits`]).
+//!
 //! How long a step waits is in [`super::waits`], what is kept of a zone in [`super::state`].
 
 use time::{Duration, OffsetDateTime};
@@ -186,6 +189,17 @@ impl Signing {
 
     /// What is due at this moment.
     pub fn next(&self, zone: &ZoneName, now: OffsetDateTime, policy: &Policy) -> Next {
+        let renewal = self.renewal();
+        match self.next_step(zone, now, policy) {
+            Next::AskParent | Next::Wait(_) if renewal.is_some_and(|due| due <= now) => {
+                Next::Become(Box::new(Self { applied_at: None, ..self.clone() }))
+            }
+            Next::Wait(until) => Next::Wait(renewal.map_or(until, |due| due.min(until))),
+            next => next,
+        }
+    }
+
+    fn next_step(&self, zone: &ZoneName, now: OffsetDateTime, policy: &Policy) -> Next {
         if self.applied_at.is_none() {
             return Next::Apply;
         }

@@ -7,14 +7,23 @@
 use time::{Duration, OffsetDateTime};
 
 use super::state::Signing;
-use super::words::{Phase, Policy, Ttls};
+use super::words::{Denial, Phase, Policy, Ttls};
 
 /// No resolver keeps anything for longer (RFC 8767, 4; the usual ones stop at a day).
 pub const TTL_CACHED_MAX: u32 = 604_800;
 /// Taken for the DS's TTL where it was never seen, because somebody said that it need not be looked for.
 const DS_TTL_UNSEEN: u32 = 86_400;
 
+/// PowerDNS's signatures are valid for eleven days at least when they are given, and new each Thursday.
+const SIGNATURES_TRANSFERRED: Duration = Duration::days(6);
+
 impl Signing {
+    /// By when the zone's serial is to rise again, so that those who transfer it fetch signatures that last.
+    pub(super) fn renewal(&self) -> Option<OffsetDateTime> {
+        let can_be_transferred = self.denial != Denial::Narrow && self.phase != Phase::Unsigning;
+        self.applied_at.filter(|_| can_be_transferred).map(|applied_at| applied_at + SIGNATURES_TRANSFERRED)
+    }
+
     /// Every own server serves it: the wait begins.
     pub fn verified(&self, now: OffsetDateTime, policy: &Policy) -> Self {
         let ends = now + self.wait(self.ttls, policy);

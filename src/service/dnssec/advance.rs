@@ -117,6 +117,9 @@ async fn take_step(services: &Services, row: &ZoneRow, policy: &Policy) -> Resul
         let Some(before) = facts.signing else { return Ok(Decided::Nothing) };
         let state = before.state.with_ttls(facts.ttls, &policy_then);
         let Next::Become(after) = state.next(&facts.row.name, now, &policy_then) else { return Ok(Decided::Nothing) };
+        if before.state.phase == after.phase {
+            return Ok(Decided::Take(after, Vec::new())); // nothing has become otherwise: it is applied again
+        }
         let action = action(before.state.phase, after.phase);
         let values = (json!({ "phase": before.state.phase.as_str() }), json!({ "phase": after.phase.as_str() }));
         let resource = zone_resource(facts.row.id, &facts.row.name);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::observer::Observer;
 use super::{LONG, asked_for, assert_validates, path, server_keys, set_ds, shorten, sign, state, until_phase};
-use crate::crash::{number, seed};
+use crate::crash::{hurry, number, seed};
 use crate::support::{Api, Domain, Trials, World, eventually_within, trials};
 
 pub fn tests() -> Trials {
@@ -19,7 +19,11 @@ pub fn tests() -> Trials {
 
 /// How often something is killed, unless told otherwise.
 const KILLS: u64 = 12;
+/// The last of them, after which nobody hurries.
+const LEFT_ALONE: u64 = 3;
 const TTL: u32 = 2;
+/// After the kill before: about as long as a step and its wait.
+const INSTANT_WITHIN_MS: u64 = 3_500;
 
 async fn kill_9_of_worker_api_and_powerdns_in_rollovers_leaves_no_key_too_many_and_none_too_few() {
     let mut rng = StdRng::seed_from_u64(seed("kill -9 in rollovers"));
@@ -44,7 +48,7 @@ async fn kill_9_of_worker_api_and_powerdns_in_rollovers_leaves_no_key_too_many_a
             phase = format!("active, {} begins", begin(&api, &domain, begun, &mut rng).await);
         }
         // The instant is what is tried out: between transitions, and inside of them.
-        tokio::time::sleep(Duration::from_millis(rng.random_range(0..1_500))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..INSTANT_WITHIN_MS))).await;
         let under_way = state(&api, &domain).await["phase"] != "active";
         hit += usize::from(under_way);
         let victim = ["worker", "api", "PowerDNS"][rng.random_range(0..3_usize)];
@@ -64,8 +68,13 @@ async fn kill_9_of_worker_api_and_powerdns_in_rollovers_leaves_no_key_too_many_a
                 world.servers.pdns.restart().await.expect("PowerDNS is back");
             }
         }
+        // the last ones wait for real deadlines and leases
+        if kill + LEFT_ALONE < kills {
+            hurry(&world).await;
+            sqlx::query("UPDATE zone_signing SET due_at = UTC_TIMESTAMP(6)").execute(&world.db).await.expect("due");
+        }
     }
-    eventually_within(LONG, "every rollover is over", || async {
+    eventually_within(LONG * 2, "every rollover is over", || async {
         let phase = reached(&world, &api, &domain).await;
         if phase == "active" { Ok(()) } else { Err(phase) }
     })

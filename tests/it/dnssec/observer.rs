@@ -145,6 +145,36 @@ fn judge(seen: &BTreeMap<&'static str, Vec<Served>>) -> Verdict {
     verdict
 }
 
+/// The judge must see what resolvers do not: a ZSK that is swapped without having been published before.
+pub async fn the_judge_of_caches_sees_a_key_that_was_swapped_at_once() {
+    const TTL: Duration = Duration::from_secs(5);
+    let begun = Instant::now();
+    let key = |tag: u16| Keys::from([(tag, 13)]);
+    let dnskey = |zsk: u16| Thing::Dnskey { listed: Keys::from([(1, 13), (zsk, 13)]), signers: key(1) };
+    let life = |swapped: u64, published: u64| {
+        let mut seen: BTreeMap<&'static str, Vec<Served>> = BTreeMap::new();
+        for second in 0..40 {
+            let at = begun + Duration::from_secs(second);
+            note(seen.entry("DS").or_default(), Thing::Ds(key(1)), TTL, at);
+            let listed = match second {
+                _ if second < published => dnskey(2),
+                _ if second < swapped + 6 => {
+                    Thing::Dnskey { listed: Keys::from([(1, 13), (2, 13), (3, 13)]), signers: key(1) }
+                }
+                _ => dnskey(3),
+            };
+            note(seen.entry("DNSKEY").or_default(), listed, TTL, at);
+            note(seen.entry("data").or_default(), Thing::Data(key(if second < swapped { 2 } else { 3 })), TTL, at);
+        }
+        judge(&seen)
+    };
+    let proper = life(20, 10);
+    assert!(proper.violations.is_empty() && proper.combinations > 3, "{proper:?}");
+    for (swapped, published) in [(20, 20), (20, 17)] {
+        assert!(!life(swapped, published).violations.is_empty(), "swapped at {swapped}, published at {published}");
+    }
+}
+
 /// A chain by each algorithm of the DS set, as the strictest of resolvers want it.
 fn has_chain(ds: &Keys, listed: &Keys, signers: &Keys, signed_by: &Keys) -> bool {
     ds.iter().all(|(_, algorithm)| {

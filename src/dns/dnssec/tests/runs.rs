@@ -136,6 +136,7 @@ fn a_ds_that_comes_before_its_time_is_not_taken_note_of_and_a_raised_ttl_moves_t
     }
     let Err(Refused::TooEarly { until: Some(until) }) = world.confirm() else { panic!("{:?}", world.row) };
     assert!(until >= world.time() + Duration::seconds(50) && until > first, "{until} {first}");
+    world.drive();
     let row = world.row.as_ref().expect("a row");
     let mut asked = row.ds_records(&world.zone, &world.policy);
     asked.retain(|record| record.action == Action::Remove);
@@ -223,6 +224,38 @@ fn a_vanished_or_foreign_ds_freezes_and_is_asked_back() {
     world.pass(61);
     world.drive();
     assert!(matches!(world.rotate_ksk(None), Err(Refused::Alarm(Alarm::DsForeign { key_tag: 4711, .. }))));
+}
+
+#[test]
+fn a_zone_that_is_transferred_gets_a_new_serial_before_its_signatures_are_over_whatever_it_waits_for() {
+    const WEEK: i64 = 7 * 86_400;
+    let mut world = active();
+    let served = |world: &World| world.row.as_ref().and_then(|row| row.applied_at).expect("applied");
+    let first = served(&world);
+    world.pass(WEEK);
+    world.drive();
+    assert_eq!(served(&world), first, "nobody transfers a narrow zone");
+    world.row.as_mut().expect("a row").denial = Denial::Nsec;
+    for phase in [Phase::Active, Phase::KskWaitDs] {
+        if phase == Phase::KskWaitDs {
+            world.rotate_ksk(None).expect("begins");
+            world.pass(60);
+            world.drive();
+        }
+        let before = world.row.clone().expect("a row");
+        for _ in 0..3 {
+            world.pass(WEEK);
+            world.drive();
+            assert_eq!((world.phase(), served(&world)), (Some(phase), world.time()));
+        }
+        let after = world.row.clone().expect("a row");
+        assert_eq!(
+            (after.begun_at, after.not_before, after.verified_at),
+            (before.begun_at, before.not_before, before.verified_at)
+        );
+    }
+    world.settle();
+    assert_rests(&world);
 }
 
 #[test]
