@@ -7,7 +7,7 @@
 //! active ─ksk→ ksk_published ─(DNSKEY TTL)→ ksk_wait_ds ─new DS everywhere→ ksk_retiring ─(old DS TTL)→ active
 //! active ─alg→ alg_presign ─(largest TTL)→ alg_published ─(DNSKEY TTL)→ alg_wait_ds ─new DS only, everywhere→
 //!              alg_ds_ttl ─(old DS TTL)→ alg_unpublished ─(DNSKEY TTL)→ active
-//! signing, pending_ds, active ─remove DS→ wait_ds_gone [CDS delete] ─no DS anywhere→ ds_gone ─(DS TTL)→ unsigning
+//! signing, pending_ds, active ─remove DS→ wait_ds_gone [CDS delete] ─no DS anywhere→ ds_gone ─(DS TTL, DNSKEY TTL)→ unsigning
 //! any ─disable, where the DS has left all caches→ unsigning → (unsigned)
 //!
 //! The overlap of ZSKs is the operator's wish and no wait for caches: another rollover may begin once only it is left.
@@ -153,7 +153,8 @@ impl Signing {
         }
     }
 
-    /// Whether the zone may be unsigned now; `look` is what the parent's servers showed just now.
+    /// Whether the zone may be unsigned now; `look` is what the parent's servers showed just now. The TTLs must be those of
+    /// the moment: see [`Self::with_ttls`].
     pub fn may_unsign(&self, look: &Look, policy: &Policy) -> Result<(), Refused> {
         if look.shows_any() {
             return Err(Refused::DsStillPublished);
@@ -163,7 +164,7 @@ impl Signing {
         }
         let parent = self.parent.after(look);
         if let Some(gone) = parent.gone_since.filter(|_| parent.ds_seen) {
-            let until = self.ds_left(gone, policy);
+            let until = self.trust_left(gone, policy);
             if look.at < until {
                 return Err(Refused::DsStillCached { until });
             }
@@ -273,7 +274,7 @@ impl Signing {
             Phase::WaitDsGone => (look.is_complete() && !look.shows_any()).then(|| {
                 let mut state = self.enter(Phase::DsGone, now);
                 state.floor =
-                    self.parent.gone_since.filter(|_| self.parent.ds_seen).map(|gone| self.ds_left(gone, policy));
+                    self.parent.gone_since.filter(|_| self.parent.ds_seen).map(|gone| self.trust_left(gone, policy));
                 state
             }),
             Phase::DsGone => self.may_unsign(&look, policy).is_ok().then(|| self.unsign(now)),

@@ -105,6 +105,13 @@ impl Signing {
         }
     }
 
+    /// When nobody trusts the zone's keys any more because of a DS last seen at `gone`: keys that were found secure at
+    /// the last moment are so for their own TTL (RFC 4035 bounds them by nothing else).
+    pub(super) fn trust_left(&self, gone: OffsetDateTime, policy: &Policy) -> OffsetDateTime {
+        let keys = Duration::seconds(i64::from(self.ttls.minimum.min(TTL_CACHED_MAX)));
+        self.ds_left(gone, policy) + keys + policy.propagation
+    }
+
     /// When an old DS, last seen at `gone`, has left all caches.
     pub(super) fn ds_left(&self, gone: OffsetDateTime, policy: &Policy) -> OffsetDateTime {
         let ttl = self.parent.ds_ttl.unwrap_or(DS_TTL_UNSEEN).min(TTL_CACHED_MAX);

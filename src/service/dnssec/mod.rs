@@ -204,7 +204,7 @@ pub async fn disable(
     let now = services.clock.now();
     let asked = Asked::new(context, &row, "dnssec.disable", now);
     let taken = asked.take(services, !wait, move |asked, facts| {
-        let before = enabled(facts)?;
+        let before = enabled(facts)?.with_ttls(facts.ttls, &policy);
         let after = match &look {
             None if wait => before.remove_ds(now).map_err(|why| refused(why, now))?,
             None => before.unsign(now),

@@ -90,7 +90,7 @@ async fn live(
 ) {
     let (denial, from, to) = life;
     if denial != "narrow" {
-        let transfers = json!({ "transfers": { "allow": ["127.0.0.1"] } });
+        let transfers = json!({ "transfers": { "addresses": ["127.0.0.1"] } });
         api.patch(&domain.path(), json!({ "settings": transfers })).await.ok();
     }
     let asking = Asking::start(domain, resolvers.clone());

@@ -54,6 +54,11 @@ impl Served {
     fn meets(&self, other: &Self) -> bool {
         self.first < other.gone() && other.first < self.gone()
     }
+
+    /// Keys that were found secure by a DS are so as long as they are cached: fetched at the latest while the DS was.
+    fn trusted_by(&self, ds: &Self) -> (Instant, Instant) {
+        (self.first.max(ds.first), self.last.min(ds.gone()) + self.ttl)
+    }
 }
 
 /// Looks until it is told to stop.
@@ -127,8 +132,9 @@ fn judge(seen: &BTreeMap<&'static str, Vec<Served>>) -> Verdict {
         }
         for keys in of("DNSKEY").iter().filter(|keys| keys.meets(ds)) {
             let Thing::Dnskey { listed, signers } = &keys.thing else { continue };
+            let (from, until) = keys.trusted_by(ds);
             for (what, data) in seen {
-                for data in data.iter().filter(|data| data.meets(ds) && data.meets(keys)) {
+                for data in data.iter().filter(|data| data.first < until && from < data.gone()) {
                     let Thing::Data(signed_by) = &data.thing else { continue };
                     verdict.combinations += 1;
                     if !has_chain(wanted, listed, signers, signed_by) {

@@ -56,6 +56,8 @@ fn enable_zsk_ksk_algorithm_zsk_disable() {
         }
         assert!(matches!(world.look_and_disable(), Err(Refused::DsStillCached { .. })));
         world.pass(30);
+        assert!(matches!(world.look_and_disable(), Err(Refused::DsStillCached { .. })), "the keys are still trusted");
+        world.pass(10);
         world.look_and_disable().expect("the DS has left the caches");
         assert_eq!((world.phase(), world.key_count()), (None, 0));
         world.pass(100);
@@ -296,4 +298,13 @@ fn the_oracle_sees_waits_that_are_too_short() {
         world.settle();
     });
     assert!(broken.is_err(), "a KSK that was removed before its DS had left the caches was not noticed");
+    let broken = std::panic::catch_unwind(|| {
+        let mut world = active();
+        for server in 0..world.parents() {
+            world.set_parent(server, BTreeSet::new());
+        }
+        world.pass(22); // more than the DS's TTL, and not enough for keys that were found secure by it
+        world.ask(|row, world| Ok(row.unsign(world.time()))).expect("nobody asks the machine");
+    });
+    assert!(broken.is_err(), "a zone that was unsigned while its keys were trusted was not noticed");
 }
