@@ -97,16 +97,19 @@ async fn live(
     let observer = Observer::start(world, domain);
     let verifier = Verifier { world, api, domain, denial, resolver: resolvers[0].address };
 
-    api.post(&path(domain, "/enable"), json!({ "algorithm": from, "denial": denial })).await.ok();
+    begin(api, domain, "/enable", json!({ "algorithm": from, "denial": denial })).await;
     verifier.until("pending_ds").await;
     do_as_asked(world, api, domain).await;
     until_phase(api, domain, "active").await;
+    // what is cached from before the DS is proven by nobody
     for resolver in resolvers.iter() {
-        eventually_within(LONG, "the first proof", || async {
-            let said = resolver.ask(&domain.at("www"), RecordType::A).await;
-            if said.as_ref().is_some_and(|said| said.authentic) { Ok(()) } else { Err(format!("{said:?}")) }
-        })
-        .await;
+        for Expected { name, kind, .. } in expected(domain, 0).into_iter().filter(|expected| expected.proven) {
+            eventually_within(LONG, "the first proof", || async {
+                let said = resolver.ask(&name, kind).await;
+                if said.as_ref().is_some_and(|said| said.authentic) { Ok(()) } else { Err(format!("{name}: {said:?}")) }
+            })
+            .await;
+        }
     }
     asking.secure.store(true, Ordering::SeqCst);
 
@@ -117,7 +120,7 @@ async fn live(
             "ksk" => ("/rotate-ksk", json!({})),
             _ => ("/rotate-ksk", json!({ "algorithm": to })),
         };
-        api.post(&path(domain, call), body).await.ok();
+        begin(api, domain, call, body).await;
         let waits_in = match rollover {
             "zsk" => None,
             "ksk" => Some("ksk_wait_ds"),
@@ -152,6 +155,17 @@ async fn live(
     );
     assert!(verdict.violations.is_empty(), "{denial} {from}→{to}: {:#?}", verdict.violations);
     assert!(verdict.combinations > COMBINATIONS_MIN, "{verdict:?}");
+}
+
+/// Asks for a step, again where PowerDNS was too slow: RSA keys take their time on a busy machine.
+async fn begin(api: &Api, domain: &Domain, call: &str, body: Value) {
+    eventually_within(LONG, call, || async {
+        let answer = api.post(&path(domain, call), body.clone()).await;
+        // an answer that came too late for the first one
+        let is_begun = matches!(answer.body["code"].as_str(), Some("dnssec_enabled" | "rollover_in_progress"));
+        if answer.status == 200 || is_begun { Ok(()) } else { Err(answer.text) }
+    })
+    .await;
 }
 
 struct Verifier<'a> {
