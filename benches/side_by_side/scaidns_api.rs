@@ -78,6 +78,12 @@ impl Api {
         self.client.send(Method::POST, &format!("{}/bulk", zone.records()), body).await
     }
 
+    /// Signs a zone, in the default way.
+    pub async fn sign(&mut self, zone: &Zone) -> Result<()> {
+        self.client.post(&format!("/domains/{}/dnssec/enable", zone.id), &json!({})).await?.ok()?;
+        Ok(())
+    }
+
     /// The whole list of a zone's records.
     pub async fn list(&mut self, zone: &Zone) -> Result<Answer> {
         self.client.get(&zone.records()).await

@@ -160,6 +160,8 @@ pub struct DnssecConfig {
     /// `DNSSEC_KSK_LIFETIME_DAYS`, default 365; 0: KSKs are rolled when asked for. A rollover waits for the new DS at the
     /// parent, however long that takes.
     pub ksk_lifetime: Option<Duration>,
+    /// `DNSSEC_OVERLAP_DAYS`, default 7: how long a replaced ZSK stays published, if caches do not need it longer.
+    pub overlap: Duration,
     /// `DNSSEC_POLL_SECONDS`, default 300: between two looks at a parent whose DS is waited for.
     pub poll: Duration,
     /// `DNSSEC_DS_DEADLINE_DAYS`, default 14: a DS that is waited for longer is worth an alarm.
@@ -304,6 +306,7 @@ fn dnssec(r: &mut Reader<'_>) -> DnssecConfig {
         margin: Duration::from_secs(r.bounded("DNSSEC_MARGIN", 10, 0, 86_400)),
         zsk_lifetime: days(r, "DNSSEC_ZSK_LIFETIME_DAYS", 30),
         ksk_lifetime: days(r, "DNSSEC_KSK_LIFETIME_DAYS", 365),
+        overlap: days(r, "DNSSEC_OVERLAP_DAYS", 7).unwrap_or_default(),
         poll: Duration::from_secs(r.bounded("DNSSEC_POLL_SECONDS", 300, 1, 86_400)),
         ds_deadline: Duration::from_secs(DAY * r.bounded::<u64>("DNSSEC_DS_DEADLINE_DAYS", 14, 1, 365)),
     }

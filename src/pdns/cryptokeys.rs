@@ -17,6 +17,8 @@ use super::client::{Pdns, PdnsError, body, unexpected, zone_path};
 /// An RSA key of 2,048 bits takes 0.6 s at worst: a factor of five. A call that is late must have come to its end
 /// before anybody else takes the zone over.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// An RSA key takes up to a second of a processor that has nothing else to do, and the web server makes one at a time.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// All rows of 10,000 names are rewritten the first time, which takes up to 3.4 s; what takes longer goes on at the
 /// server, and is short when it is asked for again.
 const RECTIFY_TIMEOUT: Duration = Duration::from_secs(7);
@@ -67,7 +69,7 @@ impl Pdns {
             wanted["bits"] = json!(bits);
         }
         let request = self.request(Method::POST, &path(zone, "")).json(&wanted);
-        let response = self.send(request, CALL_TIMEOUT).await?;
+        let response = self.send(request, CREATE_TIMEOUT).await?;
         if response.status() != StatusCode::CREATED {
             return Err(unexpected(response).await);
         }

@@ -11,7 +11,7 @@ use crate::storage::zone_lists::{self, Found, Start, ZoneCursor, ZoneFilter};
 use crate::storage::zone_templates::{self, ZoneTemplate, ZoneTemplateState};
 use crate::storage::zones::{self, NewZone, ZoneRow};
 use crate::storage::{audit as audit_log, signing, within};
-use crate::tenancy::{ZoneStatus, ZoneType};
+use crate::tenancy::{SigningTerms, ZoneStatus, ZoneType};
 
 use super::audit::{self, Resource};
 use super::context::ActorRecord;
@@ -510,6 +510,9 @@ fn checked_settings(settings: serde_json::Map<String, Value>) -> Result<Value> {
     let value = Value::Object(settings);
     if value.to_string().len() > SETTINGS_BYTES_MAX {
         return Err(Error::schema(&["body", "settings"], "must have at most 16 kB"));
+    }
+    if let Some(problem) = SigningTerms::problem(&value) {
+        return Err(Error::schema(&["body", "settings", "dnssec"], problem));
     }
     Ok(value)
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::dns::dnssec::{Phase, Signing};
 use crate::ids::ZoneId;
 
-use super::audit::AuditEntry;
+use super::audit::{self, AuditEntry};
 use super::zones::{self, ZoneRow};
 use super::{Db, Result, StorageError};
 
@@ -138,8 +138,10 @@ pub async fn restore(
 }
 
 /// Keeps what was learned, if the row is still that of the version. False: it is not.
-pub async fn keep(db: &Db, row: &SigningRow, now: OffsetDateTime) -> Result<bool> {
+/// `entries` go into the audit log with it.
+pub async fn keep(db: &Db, row: &SigningRow, entries: &[AuditEntry], now: OffsetDateTime) -> Result<bool> {
     let SigningRow { zone, state, version, audit, alarm, due_at } = row;
+    let mut tx = db.begin().await?;
     let done = sqlx::query(
         "UPDATE zone_signing SET phase = ?, state = ?, version = version + 1, audit = ?, alarm = ?, due_at = ?, \
          updated_at = ? WHERE zone_id = ? AND version = ?",
@@ -152,9 +154,23 @@ pub async fn keep(db: &Db, row: &SigningRow, now: OffsetDateTime) -> Result<bool
     .bind(super::datetime(now))
     .bind(zone.0)
     .bind(version)
-    .execute(db.pool())
+    .execute(&mut *tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    if done.rows_affected() != 1 {
+        return Ok(false);
+    }
+    if !entries.is_empty() {
+        audit::append(&mut tx, None, entries).await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// How many zones are in each alarm.
+pub async fn alarms(db: &Db) -> Result<Vec<(String, u64)>> {
+    let sql = "SELECT alarm, COUNT(*) FROM zone_signing WHERE alarm IS NOT NULL GROUP BY alarm";
+    let found: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(db.pool()).await?;
+    Ok(found.into_iter().map(|(alarm, zones)| (alarm, u64::try_from(zones).unwrap_or(0))).collect())
 }
 
 /// The step under way has been applied: the row says so, and the zone's with it. The caller holds the zone's row.

@@ -1,11 +1,13 @@
 //! What tenants, partners, users, groups and zones are: their standing and kind. No I/O, no permissions.
 
 mod quotas;
+mod signing_terms;
 mod zone;
 
 use serde::{Deserialize, Serialize};
 
 pub use quotas::Quotas;
+pub use signing_terms::SigningTerms;
 pub use zone::{ZoneStatus, ZoneType};
 
 /// Whether a partner, tenant, user or group may act. Written upper case by ScaiKey, lower case here.

@@ -17,6 +17,8 @@ const RECOVERY_EVERY: Duration = Duration::from_secs(2);
 const DNSSEC_EVERY: Duration = Duration::from_secs(1);
 /// What waits in the database is told to metrics this often.
 const BACKLOG_EVERY: Duration = Duration::from_secs(5);
+/// What is wrong with the signing of zones is counted for the metrics this often.
+const ALARMS_EVERY: Duration = Duration::from_secs(15);
 
 /// Runs all jobs until `stop`.
 pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
@@ -27,6 +29,7 @@ pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
             every(RECOVERY_EVERY, "recovery", || recover(&services)),
             every(DNSSEC_EVERY, "dnssec", || roll_keys(&services)),
             tell_backlog(&services),
+            every(ALARMS_EVERY, "dnssec_alarms", || dnssec::count_alarms(&services)),
             jobs::recurring(&services),
             jobs.run()
         )

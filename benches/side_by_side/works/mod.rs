@@ -7,6 +7,7 @@ mod list;
 mod me;
 mod one_record;
 mod scale;
+mod signed_writes;
 mod writers_64_zones;
 mod writers_one_zone;
 
@@ -21,13 +22,14 @@ use crate::stack::Stack;
 use crate::usage::Meter;
 
 /// In the order they are done: first those that want a small platform, then those that fill it.
-pub const WORKS: [&str; 10] = [
+pub const WORKS: [&str; 11] = [
     "one_record",
     "one_record_1000",
     "writers_one_zone",
     "writers_64_zones",
     "bulk_500",
     "list_1000",
+    "signed_writes",
     "me",
     "scale",
     "domains_page",
@@ -56,6 +58,7 @@ pub async fn run(work: &str, bench: &mut Bench) -> Result<()> {
         "writers_64_zones" => writers_64_zones::run(bench).await,
         "bulk_500" => bulk::run(bench).await,
         "list_1000" => list::run(bench).await,
+        "signed_writes" => signed_writes::run(bench).await,
         "me" => me::run(bench).await,
         "scale" => scale::run(bench).await,
         "domains_page" => domains_page::run(bench).await,

@@ -121,7 +121,7 @@ impl Zone {
         };
         let entries = frozen.or(registered.map(|r| r.records.as_slice())).unwrap_or_default();
         entries.iter().for_each(|entry| zone.add_entry(entry));
-        zone.add_delegations(world);
+        zone.add_delegations(world, frozen);
         zone.add_hosts(world);
         zone.add_apex(&nameservers);
         zone
@@ -141,7 +141,7 @@ impl Zone {
     }
 
     /// Registered names right below this zone.
-    fn add_delegations(&mut self, world: &World) {
+    fn add_delegations(&mut self, world: &World, frozen: Option<&[Entry]>) {
         for (key, registered) in &world.names {
             let Ok(child) = record::name(key) else { continue };
             let above = world.closest_registered(&child.base_name());
@@ -153,7 +153,8 @@ impl Zone {
                 continue;
             }
             let mut cut: Vec<Record> = registered.nameservers.iter().filter_map(|ns| ns_record(&child, ns)).collect();
-            let ds = registered.records.iter().filter(|entry| entry.record_type == "DS");
+            let known = frozen.unwrap_or(&registered.records).iter();
+            let ds = known.filter(|entry| entry.record_type == "DS" && entry.name == *key);
             cut.extend(ds.filter_map(|entry| Some(record(&child, record::data("DS", &entry.value).ok()?))));
             self.cuts.insert(child, cut);
         }

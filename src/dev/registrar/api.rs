@@ -26,6 +26,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/names/{name}/records", put(set_records).post(add_record))
         .route("/names/{name}/records", delete(remove_records))
         .route("/names/{name}/nameservers/{nameserver}/state", put(set_mode))
+        .route("/trust-anchor", get(trust_anchor))
         .route("/nameservers", get(nameservers))
         .route("/nameservers/{nameserver}", put(set_addresses))
         .fallback(async || Refusal(StatusCode::NOT_FOUND, "Not Found".into()))
@@ -100,6 +101,10 @@ async fn set_mode(
     let ModeChange { mode } = read(&body)?;
     state.change(|world| world.set_mode(&name, &nameserver, mode)).await?;
     shown(&state.world(), &name)
+}
+
+async fn trust_anchor(Shared(state): Shareable) -> Json<Value> {
+    Json(json!({ "dnskey": state.key.trust_anchor() }))
 }
 
 async fn nameservers(Shared(state): Shareable) -> Json<Value> {

@@ -19,18 +19,22 @@
 //! | `POST /names/{name}/records` `{name, type, value}` | one more |
 //! | `DELETE /names/{name}/records?name=&type=` | those of this name and type; each may be left out |
 //! | `PUT /names/{name}/nameservers/{ns}/state` `{"mode"}` | how this nameserver answers for this name, see [`Mode`] |
+//! | `GET /trust-anchor` | `{"dnskey"}`: the root's key, for validators; the parent signs its zones for those who ask for it |
 //! | `GET /nameservers`, `PUT /nameservers/{ns}` `{"addresses": […]}` | where a nameserver's name leads; one given addresses is not served here |
 //!
 //! A record's `name` is absolute (or `@`) and within the registered name; names inside its value are absolute. A TXT
 //! value is the text itself, or quoted strings. `DS` at the registered name is answered by its parent. A name below
 //! a registered one may be registered too: that makes a zone cut. SOA and the NS at the top are made up unless given
 //! as records. Registrable are names under `.test`, `in-addr.arpa` and `ip6.arpa`. TTLs are one second, so that a
-//! change is seen at once. Everything is kept in the data folder.
+//! change is seen at once; a DS's is three, so that caches have something to keep. Everything is kept in the data
+//! folder.
 
 mod answer;
 mod api;
+mod parent_key;
 mod record;
 mod resolver;
+mod signed;
 mod wire;
 mod world;
 
@@ -42,10 +46,12 @@ use tokio::sync::Mutex;
 
 pub use self::world::{Entry, Mode, World};
 
+use self::parent_key::ParentKey;
 use self::wire::Listeners;
 use self::world::PARENT_ADDRESS;
 use super::http::{self, HttpService, Refusal};
 use super::{DevError, files};
+use crate::clock::Clock;
 
 /// How to start one.
 #[derive(Debug, Clone)]
@@ -83,8 +89,15 @@ impl Registrar {
         files::make_folder(&folder)?;
         let path = folder.join("world.json");
         let world = World::load(&path)?;
+        let key = ParentKey::load_or_create(&folder)?;
         let listener = http::listen(api, "registrar API").await?;
-        let state = Arc::new(State { world: RwLock::new(Arc::new(world)), path, listeners: Mutex::default() });
+        let state = Arc::new(State {
+            world: RwLock::new(Arc::new(world)),
+            path,
+            key,
+            clock: Clock::system(),
+            listeners: Mutex::default(),
+        });
         let resolver = {
             let mut listeners = state.listeners.lock().await;
             listeners.open_authority(&state, PARENT_ADDRESS.into(), dns_port).await?;
@@ -105,6 +118,11 @@ impl Registrar {
     /// For `VALIDATION_RESOLVERS`.
     pub fn resolver_address(&self) -> SocketAddr {
         self.resolver
+    }
+
+    /// The root's key as a trust anchor for validators: `. DNSKEY …`.
+    pub fn trust_anchor(&self) -> String {
+        self.state.key.trust_anchor()
     }
 
     /// For `VALIDATION_AUTHORITATIVE_PORT`.
@@ -143,6 +161,9 @@ fn invalid(Refusal(_, detail): Refusal) -> DevError {
 struct State {
     world: RwLock<Arc<World>>,
     path: PathBuf,
+    /// Signs the parent's zones.
+    key: ParentKey,
+    clock: Clock,
     /// Also the lock under which changes line up.
     listeners: Mutex<Listeners>,
 }

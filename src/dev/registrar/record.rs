@@ -5,6 +5,8 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 /// Short, so that a change is seen at once.
 pub(super) const TTL: u32 = 1;
+/// Long enough for a resolver to keep it, so that what is done while it does is tried.
+const DS_TTL: u32 = 3;
 /// A character-string in a TXT record holds no more (RFC 1035, 3.3).
 const TXT_STRING_MAX: usize = 255;
 
@@ -21,7 +23,8 @@ pub(super) fn text(name: &Name) -> String {
 }
 
 pub(super) fn record(owner: &Name, data: RData) -> Record {
-    Record::from_rdata(owner.clone(), TTL, data)
+    let ttl = if data.record_type() == RecordType::DS { DS_TTL } else { TTL };
+    Record::from_rdata(owner.clone(), ttl, data)
 }
 
 /// The record's data from its presentation form.

@@ -155,6 +155,51 @@ async fn a_large_answer_is_truncated_over_udp_and_whole_over_tcp() {
     assert!(tcp.contains("ANSWER: 20"), "{tcp}");
 }
 
+/// A validator that knows nothing but the root's key.
+async fn delv(registrar: &Registrar, folder: &std::path::Path, question: &[&str]) -> String {
+    let anchor = registrar.trust_anchor();
+    let fields: Vec<&str> = anchor.split(' ').skip(2).collect();
+    let file = folder.join("anchor");
+    let [flags, protocol, algorithm, key] = fields.as_slice() else { panic!("{anchor}") };
+    let text = format!("trust-anchors {{ . static-key {flags} {protocol} {algorithm} \"{key}\"; }};\n");
+    std::fs::write(&file, text).unwrap();
+    let output = tokio::process::Command::new("delv")
+        .args(["@127.0.0.2", "-p", &registrar.dns_port().await.to_string(), "-a"])
+        .arg(&file)
+        .arg("+root=.")
+        .args(question)
+        .output()
+        .await
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[tokio::test]
+async fn the_parent_signs_what_it_says_and_that_there_is_nothing() {
+    let (folder, registrar) = start().await;
+    registrar.register("plain.test", &[]).await.unwrap();
+    registrar.register("safe.test", &[]).await.unwrap();
+    let ds = format!("4711 13 2 {}", "AB".repeat(32));
+    registrar.add_record("safe.test", Entry::new("@", "DS", &ds)).await.unwrap();
+    let positive: [&[&str]; 5] =
+        [&["test", "SOA"], &["test", "DS"], &["a.nic.test", "A"], &["ns1.provider.test", "A"], &["safe.test", "DS"]];
+    for question in positive {
+        let said = delv(&registrar, folder.path(), question).await;
+        assert!(said.contains("; fully validated") && !said.contains("negative"), "{question:?}: {said}");
+    }
+    for question in [&["plain.test", "DS"], &["nobody.test", "A"], &["test", "TXT"], &["a.nic.test", "AAAA"]] {
+        let said = delv(&registrar, folder.path(), question).await;
+        assert!(said.contains("; negative response, fully validated"), "{question:?}: {said}");
+    }
+    // who does not ask for signatures gets what he always got
+    let said = registrar.nameserver_says("127.0.0.2", &["nobody.test", "A", "+norec"]).await;
+    assert!(said.contains("NXDOMAIN") && !said.contains("RRSIG"), "{said}");
+    registrar.stop().await;
+    let again = Registrar::start(Settings::anywhere(folder.path())).await.unwrap();
+    let said = delv(&again, folder.path(), &["safe.test", "DS"]).await;
+    assert!(said.contains("; fully validated"), "{said}");
+}
+
 #[tokio::test]
 async fn a_second_start_finds_the_world_again_and_what_is_wrong_is_refused() {
     let (folder, registrar) = start().await;

@@ -15,6 +15,8 @@ use tokio::time::timeout;
 use super::State;
 use super::answer::{self, Answer};
 use super::resolver;
+use super::signed;
+use super::world::PARENT_ADDRESS;
 use crate::dev::DevError;
 
 /// No DNS message is larger.
@@ -211,7 +213,7 @@ async fn reply(state: &State, role: Role, bytes: &[u8], transport: Transport) ->
     let mut limit = UDP_PLAIN_MAX;
     if let Some(asked) = &query.edns {
         let mut edns = Edns::new();
-        edns.set_max_payload(UDP_MAX);
+        edns.set_max_payload(UDP_MAX).set_dnssec_ok(asked.flags().dnssec_ok);
         limit = usize::from(asked.max_payload().clamp(UDP_PLAIN_MAX as u16, UDP_MAX));
         reply.set_edns(edns);
     }
@@ -234,7 +236,11 @@ async fn decide(state: &State, role: Role, query: &Message) -> Option<Answer> {
     }
     let world = state.world();
     let (name, kind) = (question.name().to_lowercase(), question.query_type());
+    let secure = query.edns.as_ref().is_some_and(|asked| asked.flags().dnssec_ok);
     match role {
+        Role::Authority(address) if address == PARENT_ADDRESS => {
+            Some(signed::parent(&world, &state.key, (&name, kind), secure, state.clock.now()))
+        }
         Role::Authority(address) => answer::authoritative(&world, address, &name, kind),
         Role::Resolver { authorities_port } if query.metadata.recursion_desired => {
             Some(resolver::resolve(&world, authorities_port, &name, kind).await)

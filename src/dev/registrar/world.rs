@@ -65,7 +65,7 @@ pub enum Mode {
     Silent,
     /// Answers SERVFAIL.
     Servfail,
-    /// Answers from the records as they were when it became stale.
+    /// Answers from the records as they were when it became stale, the DS of registered names below among them.
     Stale,
 }
 
@@ -172,6 +172,7 @@ impl World {
     pub(super) fn set_mode(&mut self, name: &str, nameserver: &str, mode: Mode) -> Result<(), Refusal> {
         let key = registrable(name)?;
         let nameserver = record::text(&parse(nameserver)?);
+        let below: Vec<Entry> = self.ds_below(&key).cloned().collect();
         let registered = self.registered(&key)?;
         if !registered.nameservers.contains(&nameserver) {
             return Err(Refusal::not_found(&format!("nameserver {nameserver} of {key}")));
@@ -183,7 +184,7 @@ impl World {
             // Stale twice stays as old as it was.
             Mode::Stale if registered.states.get(&nameserver).is_some_and(|state| state.mode == Mode::Stale) => {}
             Mode::Stale => {
-                let frozen = Some(registered.records.clone());
+                let frozen = Some(registered.records.iter().cloned().chain(below).collect());
                 registered.states.insert(nameserver, ServerState { mode, frozen });
             }
             Mode::Silent | Mode::Servfail => {
@@ -226,6 +227,13 @@ impl World {
             name = name.base_name();
         }
         None
+    }
+
+    /// The DS of registered names below this one.
+    fn ds_below(&self, key: &str) -> impl Iterator<Item = &Entry> {
+        let is_below = move |name: &str| name.strip_suffix(key).is_some_and(|rest| rest.ends_with('.'));
+        let below = self.names.iter().filter(move |(name, _)| is_below(name));
+        below.flat_map(|(_, registered)| &registered.records).filter(|entry| entry.record_type == "DS")
     }
 
     fn registered(&mut self, key: &str) -> Result<&mut Registered, Refusal> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::key::{Dnskey, Ds};
-use super::machine::{Refused, Trouble};
+use super::words::{Refused, Trouble};
 use crate::dns::ZoneName;
 
 /// What one of the parent's servers showed.
@@ -61,6 +61,12 @@ pub enum Alarm {
 }
 
 impl Alarm {
+    /// All codes.
+    pub const CODES: [&'static str; 7] =
+        ["key_missing", "key_foreign", "not_served", "ds_foreign", "ds_vanished", "ds_overdue", "parent_silent"];
+    /// Those that do not come and go with a packet lost or a server that takes its time.
+    pub const TOLD: [&'static str; 5] = ["key_missing", "key_foreign", "ds_foreign", "ds_vanished", "ds_overdue"];
+
     /// Whether nothing should be begun while it lasts.
     pub fn freezes(&self) -> bool {
         match self {

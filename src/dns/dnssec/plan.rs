@@ -4,7 +4,8 @@
 //! signs the DNSKEY RRset where no KSK of its algorithm is active, and a KSK signs the data where no ZSK is. So a KSK
 //! comes before its ZSK and goes after it, and what is new signs before what is old stops.
 
-use super::machine::{Age, Key, Phase, Role, Signing, Trouble};
+use super::state::{Key, Signing};
+use super::words::{Age, Phase, Role, Trouble};
 
 /// What of a key resolvers notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

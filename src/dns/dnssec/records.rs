@@ -4,8 +4,9 @@
 use time::OffsetDateTime;
 
 use super::key::{DigestType, Ds};
-use super::machine::{Age, Key, Phase, Policy, Role, Signing};
 use super::plan::{Cds, cds};
+use super::state::{Key, Signing};
+use super::words::{Age, Phase, Policy, Role};
 use crate::dns::ZoneName;
 
 /// What is to be done with a DS at the parent.

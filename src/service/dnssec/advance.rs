@@ -21,10 +21,11 @@ use crate::storage::zones::{self, ZoneRow};
 use crate::tenancy::ZoneStatus;
 
 use super::super::audit;
-use super::super::context::{ActorRecord, RequestInfo};
+use super::super::context::RequestInfo;
 use super::super::zone_writer::{Decided, SigningStep, StepFacts, is_as_wanted};
 use super::super::zones::zone_resource;
 use super::super::{Result, Services};
+use super::keeping::{keep, system};
 use super::look_at_parent;
 
 /// Zones that one run takes: those that wait longest first, the others are the next run's.
@@ -65,7 +66,7 @@ pub async fn run(services: &Services) -> Result<u64> {
 pub async fn advance(services: &Services, zone: ZoneId) -> Result<()> {
     let found = within(zones::find(&services.db, &Visibility::system(), zone)).await?;
     let Some(row) = found else { return Ok(()) };
-    let policy = services.dnssec.policy(&services.pdns, zone).await;
+    let policy = services.dnssec.policy(&services.db, &services.pdns, &row).await?;
     for _ in 0..STEPS_MAX {
         let Some(signing) = within(signing::find(&services.db, zone)).await? else { return Ok(()) };
         let now = services.clock.now();
@@ -81,42 +82,30 @@ pub async fn advance(services: &Services, zone: ZoneId) -> Result<()> {
             Next::Verify => match verify(services, &row.name, &signing.state).await {
                 None => {
                     let state = signing.state.verified(services.clock.now(), &policy);
-                    keep(services, &row.name, SigningRow { state, ..signing }).await?;
+                    keep(services, &row, &policy, SigningRow { state, ..signing }).await?;
                     continue;
                 }
                 Some(trouble) => {
                     let state = Signing { trouble: Some(trouble), ..signing.state.clone() };
                     let row_kept = SigningRow { state, due_at: now + AGAIN, ..signing };
-                    keep(services, &row.name, row_kept).await?;
+                    keep(services, &row, &policy, row_kept).await?;
                     return Ok(());
                 }
             },
             Next::AskParent => {
                 let look = look_at_parent(services, &row.name).await;
                 let state = look_at_keys(services, &row, signing.state.observe(&look)).await?;
-                if !keep(services, &row.name, SigningRow { state, ..signing }).await? {
+                if !keep(services, &row, &policy, SigningRow { state, ..signing }).await? {
                     return Ok(());
                 }
                 continue;
             }
             Next::Wait(until) => until,
         };
-        keep(services, &row.name, SigningRow { due_at, ..signing }).await?;
+        keep(services, &row, &policy, SigningRow { due_at, ..signing }).await?;
         return Ok(());
     }
     Ok(())
-}
-
-/// Keeps a row with the alarm that follows from it. False: it was another one by now.
-pub async fn keep(services: &Services, name: &ZoneName, row: SigningRow) -> Result<bool> {
-    let now = services.clock.now();
-    let policy = services.dnssec.policy(&services.pdns, row.zone).await;
-    let alarm = row.state.alarm(name, now, &policy);
-    let code = alarm.as_ref().map(|alarm| alarm.code().to_owned());
-    if let Some(alarm) = alarm.filter(|_| code != row.alarm) {
-        tracing::warn!(zone = %name, alarm = alarm.code(), "{alarm}");
-    }
-    Ok(within(signing::keep(&services.db, &SigningRow { alarm: code, ..row }, now)).await?)
 }
 
 /// The step that is due, decided on the zone as it is under its lock: TTLs that were raised since make a wait longer.
@@ -128,6 +117,9 @@ async fn take_step(services: &Services, row: &ZoneRow, policy: &Policy) -> Resul
         let Some(before) = facts.signing else { return Ok(Decided::Nothing) };
         let state = before.state.with_ttls(facts.ttls, &policy_then);
         let Next::Become(after) = state.next(&facts.row.name, now, &policy_then) else { return Ok(Decided::Nothing) };
+        if before.state.phase == after.phase {
+            return Ok(Decided::Take(after, Vec::new())); // nothing has become otherwise: it is applied again
+        }
         let action = action(before.state.phase, after.phase);
         let values = (json!({ "phase": before.state.phase.as_str() }), json!({ "phase": after.phase.as_str() }));
         let resource = zone_resource(facts.row.id, &facts.row.name);
@@ -144,7 +136,7 @@ async fn take_step(services: &Services, row: &ZoneRow, policy: &Policy) -> Resul
         // a wait that has become longer: from now on it is kept so
         let ttls = services.writer.ttls(row).await?;
         let state = after.state.with_ttls(ttls, policy);
-        keep(services, &row.name, SigningRow { state, ..after }).await?;
+        keep(services, row, policy, SigningRow { state, ..after }).await?;
     }
     Ok(())
 }
@@ -193,9 +185,4 @@ fn action(before: Phase, after: Phase) -> &'static str {
         (_, Phase::WaitDsGone | Phase::DsGone | Phase::Unsigning) => "dnssec.disable",
         _ => "dnssec.rotate_ksk",
     }
-}
-
-fn system() -> ActorRecord {
-    const NAME: &str = "dnssec";
-    ActorRecord { actor_type: "system".into(), actor_id: NAME.into(), actor_email: None, name: NAME.into() }
 }

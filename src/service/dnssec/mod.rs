@@ -3,6 +3,7 @@
 
 pub mod advance;
 mod errors;
+mod keeping;
 mod settings;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use super::zones::{load, zone_resource};
 use super::{Context, Error, PageRequest, Result, Services};
 
 use errors::refused;
+pub use keeping::count_alarms;
 pub use settings::DnssecSettings;
 
 /// What is shown of a zone's signing.
@@ -61,7 +63,7 @@ pub fn visible(signing: &Signing, key: &Key) -> Visible {
 pub async fn get(services: &Services, context: &Context, id: ZoneId) -> Result<DnssecView> {
     let (row, _) = load(services, context, id, Permission::DnssecRead).await?;
     let found = within(signing::find(&services.db, row.id)).await?;
-    Ok(view(services, row.id, row.name, found).await)
+    view(services, &row, found).await
 }
 
 /// Signs the zone.
@@ -145,11 +147,11 @@ async fn rotate(
 ) -> Result<DnssecView> {
     let (row, _) = load_served(services, context, id, Permission::DnssecRotate).await?;
     let now = services.clock.now();
-    let policy = services.dnssec.policy(&services.pdns, row.id).await;
+    let policy = services.dnssec.policy(&services.db, &services.pdns, &row).await?;
     let asked = Asked::new(context, &row, action, now);
     let taken = asked.take(services, false, move |asked, facts| {
-        let before = enabled(facts)?;
-        let after = begin(before, &facts.row.name, now, &policy).map_err(|why| refused(why, now))?;
+        let before = enabled(facts)?.with_ttls(facts.ttls, &policy);
+        let after = begin(&before, &facts.row.name, now, &policy).map_err(|why| refused(why, now))?;
         let entry = asked.entry(phases(before.phase, &after));
         Ok((after, entry))
     });
@@ -163,14 +165,14 @@ pub async fn confirm_ds(services: &Services, context: &Context, id: ZoneId, clai
     let found = within(signing::find(&services.db, row.id)).await?.ok_or_else(not_enabled)?;
     check_claim(&row.name, &found.state, &claim)?;
     let look = if claim.force { None } else { Some(look_at_parent(services, &row.name).await) };
+    let policy = services.dnssec.policy(&services.db, &services.pdns, &row).await?;
     if let Some(look) = &look {
-        remember(services, &row.name, row.id, look).await?;
+        remember(services, &row, &policy, look).await?;
     }
     let now = services.clock.now();
-    let policy = services.dnssec.policy(&services.pdns, row.id).await;
     let asked = Asked::new(context, &row, "dnssec.confirm_ds_published", now);
     let taken = asked.take(services, false, move |asked, facts| {
-        let before = enabled(facts)?;
+        let before = enabled(facts)?.with_ttls(facts.ttls, &policy);
         let confirmed = before.confirm_ds(&facts.row.name, look.as_ref(), now, &policy);
         let after = confirmed.map_err(|why| match why {
             Refused::ParentUnknown => refused(Refused::DsNotFound, now),
@@ -195,14 +197,14 @@ pub async fn disable(
     let (row, _) = load_served(services, context, id, Permission::DnssecDisable).await?;
     within(signing::find(&services.db, row.id)).await?.ok_or_else(not_enabled)?;
     let look = if force || wait { None } else { Some(look_at_parent(services, &row.name).await) };
+    let policy = services.dnssec.policy(&services.db, &services.pdns, &row).await?;
     if let Some(look) = &look {
-        remember(services, &row.name, row.id, look).await?;
+        remember(services, &row, &policy, look).await?;
     }
     let now = services.clock.now();
-    let policy = services.dnssec.policy(&services.pdns, row.id).await;
     let asked = Asked::new(context, &row, "dnssec.disable", now);
     let taken = asked.take(services, !wait, move |asked, facts| {
-        let before = enabled(facts)?;
+        let before = enabled(facts)?.with_ttls(facts.ttls, &policy);
         let after = match &look {
             None if wait => before.remove_ds(now).map_err(|why| refused(why, now))?,
             None => before.unsign(now),
@@ -252,11 +254,11 @@ pub async fn look_at_parent(services: &Services, zone: &ZoneName) -> Look {
 }
 
 /// Keeps what was seen at the parent, unless a step is under way: then the next look will do.
-async fn remember(services: &Services, name: &ZoneName, zone: ZoneId, look: &Look) -> Result<()> {
-    let Some(row) = within(signing::find(&services.db, zone)).await? else { return Ok(()) };
+async fn remember(services: &Services, zone: &ZoneRow, policy: &Policy, look: &Look) -> Result<()> {
+    let Some(row) = within(signing::find(&services.db, zone.id)).await? else { return Ok(()) };
     if row.state.applied_at.is_some() && !look.servers.is_empty() {
         let state = row.state.observe(look);
-        advance::keep(services, name, SigningRow { state, ..row }).await?;
+        keeping::keep(services, zone, policy, SigningRow { state, ..row }).await?;
     }
     Ok(())
 }
@@ -269,16 +271,17 @@ async fn finish(services: &Services, row: &ZoneRow, taken: Option<SigningRow>) -
         tracing::warn!(zone = %row.name, %error, "the step is taken; the worker goes on from here");
     }
     let found = within(signing::find(&services.db, row.id)).await?;
-    Ok(view(services, row.id, row.name.clone(), found).await)
+    view(services, row, found).await
 }
 
-async fn view(services: &Services, zone: ZoneId, name: ZoneName, found: Option<SigningRow>) -> DnssecView {
-    let policy = services.dnssec.policy(&services.pdns, zone).await;
+async fn view(services: &Services, row: &ZoneRow, found: Option<SigningRow>) -> Result<DnssecView> {
+    let policy = services.dnssec.policy(&services.db, &services.pdns, row).await?;
+    let (zone, name) = (row.id, row.name.clone());
     let signing = found.map(|found| found.state);
     let ds_records = signing.as_ref().map(|signing| signing.ds_records(&name, &policy)).unwrap_or_default();
     let now = services.clock.now();
     let alarm = signing.as_ref().and_then(|signing| signing.alarm(&name, now, &policy));
-    DnssecView { zone, name, signing, policy, ds_records, alarm }
+    Ok(DnssecView { zone, name, signing, policy, ds_records, alarm })
 }
 
 /// The zone, if it is served: nothing else can be signed.

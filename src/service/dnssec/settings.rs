@@ -8,8 +8,10 @@ use tokio::time::Instant;
 
 use crate::config::{Config, DnssecConfig};
 use crate::dns::dnssec::{Denial, Policy};
-use crate::ids::ZoneId;
 use crate::pdns::Pdns;
+use crate::storage::zones::{self, ZoneRow};
+use crate::storage::{Db, within};
+use crate::tenancy::SigningTerms;
 
 use super::super::{Error, Result};
 
@@ -19,6 +21,8 @@ const SETTINGS_FOR: std::time::Duration = std::time::Duration::from_secs(300);
 const WATCHED_FACTOR: i32 = 12;
 /// Keys that were made in one night are not all rolled in one night: up to a tenth of their lifetime earlier.
 const JITTER_PARTS: i32 = 1_000;
+/// No more than this part of a key's life has another one beside it.
+const OVERLAP_PART: i32 = 2;
 
 /// Kept for the life of the process.
 pub struct DnssecSettings {
@@ -36,20 +40,35 @@ impl DnssecSettings {
         &self.config.servers
     }
 
-    /// What holds for one zone.
-    pub async fn policy(&self, pdns: &Pdns, zone: ZoneId) -> Policy {
-        let DnssecConfig { servers: _, propagation: _, margin, zsk_lifetime, ksk_lifetime, poll, ds_deadline } =
+    /// What holds for one zone: by its settings, its tenant's, or the operator's.
+    pub async fn policy(&self, db: &Db, pdns: &Pdns, zone: &ZoneRow) -> Result<Policy> {
+        let tenant = within(zones::tenant_settings(db, zone.tenant)).await?;
+        let tenant = SigningTerms::read(&serde_json::from_str(&tenant).unwrap_or_default());
+        Ok(self.policy_of(self.propagation(pdns).await, zone, SigningTerms::read(&zone.settings).or(tenant)))
+    }
+
+    fn policy_of(&self, propagation: Duration, zone: &ZoneRow, terms: SigningTerms) -> Policy {
+        let DnssecConfig { servers: _, propagation: _, margin, zsk_lifetime, ksk_lifetime, overlap, poll, ds_deadline } =
             &self.config;
-        let part = i32::from(u16::from_be_bytes([zone.0.as_bytes()[14], zone.0.as_bytes()[15]]) % 100);
-        let jittered = |lifetime: &Option<std::time::Duration>| {
-            lifetime.map(|lifetime| long(lifetime) * (JITTER_PARTS - part) / JITTER_PARTS)
+        let SigningTerms { zsk_lifetime_days, ksk_lifetime_days, overlap_days } = terms;
+        let id = zone.id.0.as_bytes();
+        let part = i32::from(u16::from_be_bytes([id[14], id[15]]) % 100);
+        let lifetime = |days: Option<u32>, usual: &Option<std::time::Duration>| match days {
+            None => usual.map(long),
+            Some(days) => Some(Duration::days(i64::from(days))).filter(|days| !days.is_zero()),
         };
+        let jittered =
+            |lifetime: Option<Duration>| lifetime.map(|lifetime| lifetime * (JITTER_PARTS - part) / JITTER_PARTS);
+        let zsk_lifetime = jittered(lifetime(zsk_lifetime_days, zsk_lifetime));
+        let overlap = overlap_days.map_or_else(|| long(*overlap), |days| Duration::days(i64::from(days)));
         let poll = long(*poll);
         Policy {
-            propagation: self.propagation(pdns).await,
+            propagation,
             margin: long(*margin),
-            zsk_lifetime: jittered(zsk_lifetime),
-            ksk_lifetime: jittered(ksk_lifetime),
+            // one that lasts as long as a key would leave no time in which nothing is rolled
+            zsk_overlap: zsk_lifetime.map_or(overlap, |lifetime| overlap.min(lifetime / OVERLAP_PART)),
+            zsk_lifetime,
+            ksk_lifetime: jittered(lifetime(ksk_lifetime_days, ksk_lifetime)),
             poll_waiting: poll,
             poll_active: poll * (WATCHED_FACTOR * JITTER_PARTS - part) / JITTER_PARTS,
             ds_deadline: long(*ds_deadline),

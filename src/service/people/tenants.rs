@@ -9,7 +9,7 @@ use crate::scaikey::{TenantStatement, WriteError};
 use crate::storage::directory::lists::{self, DirectoryFilter};
 use crate::storage::directory::{self, PartnerRow, Reference, TenantRow};
 use crate::storage::within;
-use crate::tenancy::Standing;
+use crate::tenancy::{SigningTerms, Standing};
 
 use super::super::mirror::decide::Step;
 use super::super::mirror::{Intake, Made, Source, transaction};
@@ -199,7 +199,11 @@ fn checked_settings(settings: Map<String, Value>) -> Result<String> {
             return Err(Error::schema(&["body", "settings", name], "must be a whole number, 0 or more"));
         }
     }
-    let text = Value::Object(settings).to_string();
+    let settings = Value::Object(settings);
+    if let Some(problem) = SigningTerms::problem(&settings) {
+        return Err(Error::schema(&["body", "settings", "dnssec"], problem));
+    }
+    let text = settings.to_string();
     if text.len() > SETTINGS_BYTES_MAX {
         return Err(Error::schema(
             &["body", "settings"],

@@ -10,8 +10,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::dns::dnssec::machine::TTL_CACHED_MAX;
 use crate::dns::dnssec::plan::{self, Call, Visible};
+use crate::dns::dnssec::waits::TTL_CACHED_MAX;
 use crate::dns::dnssec::{Alarm, Denial, Phase, Signing, Ttls};
 use crate::dns::{
     OwnerName, Record, RecordType, Rrset, RrsetChange, RrsetKey, Soa, ZoneContent, canonical_from_server,

@@ -416,6 +416,7 @@ fn environment(
         // one server, whose caches each closing PATCH drops
         ("DNSSEC_PROPAGATION_DELAY", "2".to_owned()),
         ("DNSSEC_MARGIN", "1".to_owned()),
+        ("DNSSEC_OVERLAP_DAYS", "0".to_owned()),
         ("DNSSEC_POLL_SECONDS", "2".to_owned()),
         ("RUST_BACKTRACE", "0".to_owned()),
     ];

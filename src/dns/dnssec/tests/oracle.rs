@@ -1,7 +1,10 @@
 //! The worst-case cache oracle: every DS, DNSKEY RRset and signed RRset that any server has ever given is taken as
 //! cached for its whole TTL, in every combination. Each combination that may exist must have a chain of trust.
+//!
+//! Keys that were once found secure are so for as long as they are cached, also when the DS that led to them has left
+//! the cache meanwhile (RFC 4035 bounds neither by the other; unbound keeps them so).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A key as the oracle knows it: its number, and its algorithm.
 pub type KeyRef = (u64, u8);
@@ -37,9 +40,19 @@ pub struct Times {
     pub lag: i64,
 }
 
+/// Keys that somebody has found secure.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Trusted {
+    /// Of the DS set that led to them.
+    algorithms: BTreeSet<u8>,
+    listed: BTreeSet<KeyRef>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {
     items: Vec<Item>,
+    /// With the moment at which the last cache drops them.
+    trusted: BTreeMap<Trusted, i64>,
     now: i64,
 }
 
@@ -58,9 +71,27 @@ impl Oracle {
                 item.expires = item.expires.max(given_until + ttl);
             }
         }
+        self.trust(to, times);
         self.now = to;
         let may_give = |item: &Item| item.ended.is_none_or(|ended| ended + times.lag > to);
         self.items.retain(|item| may_give(item) || item.expires > to);
+    }
+
+    /// What a validator finds secure until then it keeps as long as it keeps the keys.
+    fn trust(&mut self, to: i64, times: Times) {
+        for ds in &self.items {
+            let Thing::Ds(wanted) = &ds.thing else { continue };
+            let known_until = ds.expires.min(to);
+            for keys in &self.items {
+                let Thing::Dnskey { listed, signers } = &keys.thing else { continue };
+                if known_until >= self.now && wanted.iter().any(|key| listed.contains(key) && signers.contains(key)) {
+                    let algorithms = wanted.iter().map(|key| key.1).collect();
+                    let until = self.trusted.entry(Trusted { algorithms, listed: listed.clone() }).or_default();
+                    *until = (*until).max(keys.expires.min(known_until + times.dnskey));
+                }
+            }
+        }
+        self.trusted.retain(|_, until| *until > to);
     }
 
     /// What a server has from now on.
@@ -98,6 +129,18 @@ impl Oracle {
                             self.now
                         ));
                     }
+                }
+            }
+        }
+        for Trusted { algorithms, listed } in self.trusted.keys() {
+            for signed_by in &data {
+                let by = |algorithm: Option<u8>| {
+                    let of = |key: &&KeyRef| algorithm.is_none_or(|wanted| wanted == key.1);
+                    signed_by.iter().filter(of).any(|key| listed.contains(key))
+                };
+                let holds = if strict { algorithms.iter().all(|algorithm| by(Some(*algorithm))) } else { by(None) };
+                if !holds {
+                    return Some(format!("at {}: trusted {listed:?}, data signed by {signed_by:?}", self.now));
                 }
             }
         }

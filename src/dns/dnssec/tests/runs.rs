@@ -56,6 +56,8 @@ fn enable_zsk_ksk_algorithm_zsk_disable() {
         }
         assert!(matches!(world.look_and_disable(), Err(Refused::DsStillCached { .. })));
         world.pass(30);
+        assert!(matches!(world.look_and_disable(), Err(Refused::DsStillCached { .. })), "the keys are still trusted");
+        world.pass(10);
         world.look_and_disable().expect("the DS has left the caches");
         assert_eq!((world.phase(), world.key_count()), (None, 0));
         world.pass(100);
@@ -94,6 +96,55 @@ fn lifetimes_roll_keys_by_themselves() {
     world.pass(700);
     world.settle();
     assert_ne!(world.current(Role::Zsk), zsk);
+}
+
+#[test]
+fn a_replaced_zsk_stays_for_the_overlap_which_another_rollover_cuts_short() {
+    let mut world = World::new(Policy { zsk_overlap: Duration::seconds(600), ..policy() });
+    world.enable(P256);
+    world.settle();
+    world.rotate_zsk().expect("begins");
+    world.settle(); // far less than the overlap
+    assert_eq!((world.phase(), world.key_count()), (Some(Phase::ZskRetiring), 3));
+    let row = world.row.clone().expect("a row");
+    assert!(row.zsk_retires(&world.policy) > world.time());
+    let zsk = world.current(Role::Zsk);
+    world.rotate_ksk(None).expect("nothing but the overlap is waited for");
+    assert_eq!(
+        (world.phase(), world.key_count()),
+        (Some(Phase::KskPublished), 3),
+        "the old ZSK is gone, a KSK has come"
+    );
+    world.settle();
+    assert_rests(&world);
+    assert_eq!(world.current(Role::Zsk), zsk);
+
+    world.rotate_zsk().expect("begins");
+    world.settle();
+    world.policy.zsk_overlap = Duration::ZERO; // a shorter one counts at once
+    world.settle();
+    assert_rests(&world);
+}
+
+#[test]
+fn a_ds_that_comes_before_its_time_is_not_taken_note_of_and_a_raised_ttl_moves_that_time() {
+    let mut world = active();
+    world.rotate_ksk(None).expect("begins");
+    let first = world.row.as_ref().and_then(|row| row.not_before).expect("a wait");
+    world.pass(1);
+    world.set_ttls(30, 50);
+    for server in 0..world.parents() {
+        world.add_too_early(server);
+    }
+    let Err(Refused::TooEarly { until: Some(until) }) = world.confirm() else { panic!("{:?}", world.row) };
+    assert!(until >= world.time() + Duration::seconds(50) && until > first, "{until} {first}");
+    world.drive();
+    let row = world.row.as_ref().expect("a row");
+    let mut asked = row.ds_records(&world.zone, &world.policy);
+    asked.retain(|record| record.action == Action::Remove);
+    assert!(!asked.is_empty() && asked.iter().all(|record| record.not_before == Some(until)), "{asked:?}");
+    world.settle();
+    assert_rests(&world);
 }
 
 #[test]
@@ -178,6 +229,38 @@ fn a_vanished_or_foreign_ds_freezes_and_is_asked_back() {
 }
 
 #[test]
+fn a_zone_that_is_transferred_gets_a_new_serial_before_its_signatures_are_over_whatever_it_waits_for() {
+    const WEEK: i64 = 7 * 86_400;
+    let mut world = active();
+    let served = |world: &World| world.row.as_ref().and_then(|row| row.applied_at).expect("applied");
+    let first = served(&world);
+    world.pass(WEEK);
+    world.drive();
+    assert_eq!(served(&world), first, "nobody transfers a narrow zone");
+    world.row.as_mut().expect("a row").denial = Denial::Nsec;
+    for phase in [Phase::Active, Phase::KskWaitDs] {
+        if phase == Phase::KskWaitDs {
+            world.rotate_ksk(None).expect("begins");
+            world.pass(60);
+            world.drive();
+        }
+        let before = world.row.clone().expect("a row");
+        for _ in 0..3 {
+            world.pass(WEEK);
+            world.drive();
+            assert_eq!((world.phase(), served(&world)), (Some(phase), world.time()));
+        }
+        let after = world.row.clone().expect("a row");
+        assert_eq!(
+            (after.begun_at, after.not_before, after.verified_at),
+            (before.begun_at, before.not_before, before.verified_at)
+        );
+    }
+    world.settle();
+    assert_rests(&world);
+}
+
+#[test]
 fn keys_that_are_missing_or_not_ours_are_trouble() {
     let world = active();
     let row = world.row.clone().expect("a row");
@@ -215,4 +298,13 @@ fn the_oracle_sees_waits_that_are_too_short() {
         world.settle();
     });
     assert!(broken.is_err(), "a KSK that was removed before its DS had left the caches was not noticed");
+    let broken = std::panic::catch_unwind(|| {
+        let mut world = active();
+        for server in 0..world.parents() {
+            world.set_parent(server, BTreeSet::new());
+        }
+        world.pass(22); // more than the DS's TTL, and not enough for keys that were found secure by it
+        world.ask(|row, world| Ok(row.unsign(world.time()))).expect("nobody asks the machine");
+    });
+    assert!(broken.is_err(), "a zone that was unsigned while its keys were trusted was not noticed");
 }

@@ -52,6 +52,7 @@ pub fn policy() -> Policy {
         margin: Duration::seconds(1),
         zsk_lifetime: None,
         ksk_lifetime: None,
+        zsk_overlap: Duration::ZERO,
         poll_waiting: Duration::seconds(5),
         poll_active: Duration::seconds(60),
         ds_deadline: Duration::days(30),
@@ -271,7 +272,7 @@ impl World {
     /// Somebody asks for something; what is refused changes nothing.
     pub fn ask(&mut self, ask: impl FnOnce(&Signing, &Self) -> Result<Signing, Refused>) -> Result<(), Refused> {
         let Some(row) = self.row.clone() else { return Err(Refused::NothingToConfirm) };
-        let next = ask(&row, self)?;
+        let next = ask(&row.with_ttls(self.ttls(), &self.policy), self)?;
         self.row = Some(next.with_ttls(self.ttls(), &self.policy));
         self.drive();
         Ok(())
@@ -318,6 +319,18 @@ impl World {
         row.keys.retain(|key| key.role == Role::Ksk);
         self.row = Some(row.with_ttls(self.ttls(), &self.policy));
         self.drive();
+    }
+
+    /// The owner adds what he is asked to add, before the time that he is told.
+    pub fn add_too_early(&mut self, server: usize) {
+        let Some(row) = &self.row else { return };
+        let mut ds = self.parents[server].clone();
+        let asked = row.ds_records(&self.zone, &self.policy);
+        // where there is none yet, only what is in no cache may break
+        if !ds.is_empty() {
+            ds.extend(asked.into_iter().filter(|record| record.action == Action::Add).map(|record| record.ds));
+        }
+        self.set_parent(server, ds);
     }
 
     /// The owner does at one server of the parent what is asked of him. `only_add`: what is to go stays for now.
