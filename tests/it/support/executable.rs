@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 pub const SCAIDNS: &str = env!("CARGO_BIN_EXE_scaidns");
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// How a command ended and what it said.
 #[derive(Debug)]
