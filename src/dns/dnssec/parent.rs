@@ -37,6 +37,9 @@ pub struct Parent {
     /// Since when none was seen at any server, all of which answered.
     #[serde(with = "time::serde::rfc3339::option")]
     pub gone_since: Option<OffsetDateTime>,
+    /// What each server had when it last answered.
+    #[serde(default)]
+    pub known: Vec<(String, Vec<Ds>)>,
 }
 
 /// What somebody should look at.
@@ -145,13 +148,24 @@ impl Parent {
             // some did not answer: what was known before may still hold, but nothing new is
             (false, false) => self.gone_since,
         };
+        let known = look.servers.iter().filter_map(|found| {
+            let before = || self.known.iter().find(|(server, _)| *server == found.server).map(|(_, ds)| ds.clone());
+            Some((found.server.clone(), found.ds.clone().or_else(before)?))
+        });
         Self {
+            known: known.collect(),
             servers: look.servers.clone(),
             looked_at: Some(look.at),
             ds_ttl: self.ds_ttl.max(ttl),
             ds_seen: self.ds_seen || look.shows_any(),
             gone_since,
         }
+    }
+
+    /// Every DS that some server is known to have, whosever key it is of.
+    pub fn all_known(&self) -> Vec<Ds> {
+        let all: std::collections::BTreeSet<&Ds> = self.known.iter().flat_map(|(_, ds)| ds).collect();
+        all.into_iter().cloned().collect()
     }
 
     /// The last look.

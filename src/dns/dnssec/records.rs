@@ -41,8 +41,13 @@ const CDS_DELETE: &str = "0 0 0 00";
 const CDNSKEY_DELETE: &str = "0 3 0 AA==";
 
 impl Signing {
-    /// The DS records of this zone, by both digests.
+    /// The DS records of this zone, by both digests. On the way to an unsigned zone, what the parent is to remove: all
+    /// that it has, since one of a key long gone, left alone, would lead nowhere.
     pub fn ds_records(&self, zone: &ZoneName, policy: &Policy) -> Vec<DsRecord> {
+        if matches!(self.phase, Phase::WaitDsGone | Phase::DsGone | Phase::Unsigning) {
+            let remove = |ds| DsRecord { ds, action: Action::Remove, not_before: None };
+            return self.parent.all_known().into_iter().map(remove).collect();
+        }
         let mut records = Vec::new();
         for key in self.keys.iter().filter(|key| key.role == Role::Ksk) {
             let Some(dnskey) = &key.dnskey else { continue };
@@ -71,7 +76,8 @@ impl Signing {
             Phase::KskPublished | Phase::KskWaitDs | Phase::AlgPresign | Phase::AlgPublished | Phase::AlgWaitDs
         );
         match (self.phase, key.age) {
-            (Phase::WaitDsGone | Phase::DsGone | Phase::Unsigning, _) => anywhere.then_some((Action::Remove, None)),
+            // all of the parent's go, see above
+            (Phase::WaitDsGone | Phase::DsGone | Phase::Unsigning, _) => None,
             (Phase::Signing | Phase::PendingDs, Age::Current) => add(from),
             (Phase::AlgPresign, Age::Current) => Some((Action::Keep, None)),
             (_, Age::Current) if rolls => Some((Action::Remove, from)),

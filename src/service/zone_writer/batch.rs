@@ -13,6 +13,7 @@ use crate::storage::{intents, record_ids, staged, within};
 use crate::tenancy::{Quotas, ZoneStatus};
 
 use super::super::{Error, Result};
+use super::change::is_unmoved;
 use super::decide::{Accepted, Deciding, Decision, RecordOperation, WriteOutcome};
 use super::ids::IdBook;
 use super::large::is_large;
@@ -220,10 +221,9 @@ impl<'a> Batch<'a> {
         let (mut content, mut ids) = (snapshot.content.clone(), snapshot.ids.clone());
         let (accepted, answers) = self.decide((&snapshot.row, Some(snapshot.live.serial)), &mut content, &mut ids);
         if accepted.is_empty() {
-            // no intent will find out whether what was remembered is so
-            if footing == Footing::Remembered
-                && let Some(round) = self.doubt(snapshot).await
-            {
+            // no intent will find out whether what was remembered is so; or whether a change came in between when it was
+            // read, so that content and ids are of different moments
+            if let Some(round) = self.doubt(snapshot).await {
                 self.requests = answers.take_back();
                 return Ok(round);
             }
@@ -265,6 +265,11 @@ impl<'a> Batch<'a> {
         let mut ids = IdBook::new(within(record_ids::of_zone(&self.inner.db, row.id)).await?);
         let (accepted, answers) = self.decide((row, None), &mut content, &mut ids);
         if accepted.is_empty() {
+            let now = within(zones::for_write(&self.inner.db, row.id)).await?;
+            if !now.is_some_and(|(now, mark)| is_unmoved(row, &now) && mark.is_none_or(|mark| mark.zone != row.id)) {
+                self.requests = answers.take_back();
+                return Ok(Round::Moved);
+            }
             answers.send();
             return Ok(Round::Done { wanted: false });
         }

@@ -180,7 +180,13 @@ impl ZoneWriter {
             if is_unmoved(&row, &now) || reads == READS {
                 let serial = live.as_ref().map(|live| live.serial);
                 match (mark, live) {
-                    (Some(mark), _) => self.overlay_unsettled(&mut ids, mark.change, &content).await?,
+                    (Some(mark), _) => {
+                        let is_told = self.overlay_unsettled(&mut ids, mark.change, &content).await?;
+                        // settled just now: the content may be from after it, and the ids from before
+                        if !is_told && reads < READS {
+                            continue;
+                        }
+                    }
                     (None, Some(live)) if is_unmoved(&row, &now) => {
                         let (row, content, ids) = (row.clone(), content.clone(), ids.clone());
                         inner.snapshots.put(Snapshot { row, content, ids, live, read_at, told_at: None });
@@ -193,12 +199,12 @@ impl ZoneWriter {
         }
     }
 
-    /// A change may have run and not be settled: what it made has its ids in the intent until then.
-    async fn overlay_unsettled(&self, ids: &mut IdBook, change: ChangeId, content: &ZoneContent) -> Result<()> {
-        let Some(intent) = within(intents::find(&self.inner.db, change)).await? else { return Ok(()) };
+    /// A change may have run and not be settled: what it made has its ids in the intent until then. False: it is settled.
+    async fn overlay_unsettled(&self, ids: &mut IdBook, change: ChangeId, content: &ZoneContent) -> Result<bool> {
+        let Some(intent) = within(intents::find(&self.inner.db, change)).await? else { return Ok(false) };
         let payload: Payload =
             serde_json::from_str(&intent.payload).map_err(|error| Error::Internal(error.to_string()))?;
         ids.overlay(payload.ids_put.iter().filter_map(IdRow::to_row), content);
-        Ok(())
+        Ok(true)
     }
 }

@@ -256,3 +256,31 @@ async fn ids_of_records_that_an_outsider_took_away_are_swept_and_no_others() {
     assert_eq!(ids().await, left);
     assert_eq!(writer.sweep_record_ids().await.expect("swept"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_edited_while_another_replica_reads_the_zone_is_not_missing_there() {
+    const ROUNDS: usize = 60;
+    let world = World::start().await;
+    let (one, mut rng) = (world.writer(), rand::rng());
+    let access = world.live(&one, "mixed.test").await;
+    one.apply(addition(&access, "w.mixed.test", RecordType::A, "192.0.2.1")).await.expect("written");
+    let view = one.view(&access).await.expect("the zone");
+    let id = view.records_where(|key| key.record_type == RecordType::A).map(|record| record.id).next().expect("it");
+    let edit = |content: String| {
+        let mut write = addition(&access, "w.mixed.test", RecordType::A, "192.0.2.1");
+        write.operations = vec![RecordOperation::Update { id, content: Some(content), ttl: None, disabled: None }];
+        write
+    };
+    for round in 0..ROUNDS {
+        // it has nothing to remember, so it reads content and ids side by side
+        let other = world.writer();
+        let pause = std::time::Duration::from_micros(rng.random_range(0..8_000));
+        let late = async {
+            tokio::time::sleep(pause).await;
+            other.apply(edit(format!("198.51.100.{round}"))).await
+        };
+        let (first, second) = tokio::join!(one.apply(edit(format!("192.0.2.{}", 100 + round))), late);
+        first.expect("written");
+        second.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
+    }
+}
