@@ -275,6 +275,13 @@ impl IntakeError {
     }
 }
 
+/// A moment, each time longer, so that those who were in each other's way do not meet again.
+pub(super) async fn stand_back(attempt: u32) {
+    let most = 20 * u64::from(attempt);
+    let pause = std::time::Duration::from_millis(rand::Rng::random_range(&mut rand::rng(), 1..=most));
+    tokio::time::sleep(pause).await;
+}
+
 /// Runs a transaction, a block that ends in a `Result<_, IntakeError>`, and runs it anew where it was in another's way.
 /// A macro, as a closure that borrows and is async cannot yet be shown to be `Send`.
 macro_rules! transaction {
@@ -282,7 +289,10 @@ macro_rules! transaction {
         let mut attempt = 1;
         loop {
             match $crate::service::mirror::within_write(async $work).await {
-                Err(error) if error.is_passing() && attempt < $crate::service::mirror::ATTEMPTS => attempt += 1,
+                Err(error) if error.is_passing() && attempt < $crate::service::mirror::ATTEMPTS => {
+                    $crate::service::mirror::stand_back(attempt).await;
+                    attempt += 1;
+                }
                 done => break done,
             }
         }
