@@ -36,6 +36,8 @@ const SYNC_LIMIT: Duration = Duration::from_secs(1_800);
 
 /// What has had its time is cleaned up this often.
 const CLEANING_EVERY: Duration = Duration::from_secs(60);
+/// Ids of records that are gone harm nobody, and each zone is read whole to find them.
+const IDS_EVERY: Duration = Duration::from_secs(3_600);
 /// What a crash left half done, and what is due by the second, is looked for this often.
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
 /// A cleaning of many bounded statements is over long before.
@@ -64,7 +66,12 @@ pub const RECURRING: &[Recurring] = &[
         time_limit: CLEANING_LIMIT,
         run: |services| Box::pin(zone_life::purge(services)),
     },
-    cleaning(id_sweep::RECURRING, |services| Box::pin(async { services.writer.sweep_record_ids().await })),
+    Recurring {
+        name: id_sweep::RECURRING,
+        every: IDS_EVERY,
+        time_limit: CLEANING_LIMIT,
+        run: |services| Box::pin(async { services.writer.sweep_record_ids().await }),
+    },
     cleaning("resting_names", |services| Box::pin(async { Ok(fences::sweep_rests(&services.db).await?) })),
     cleaning("settled_batches", |services| Box::pin(async { in_steps(services, intents::sweep_outcomes).await })),
     cleaning("revocations", |services| Box::pin(async { in_steps(services, revocations::sweep).await })),

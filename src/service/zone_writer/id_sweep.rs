@@ -1,5 +1,5 @@
 //! Rows of `record_ids` whose records somebody else took out of PowerDNS. Our own changes take their rows along; these
-//! stay behind, harm nobody and are swept: a few zones at each run, round and round.
+//! stay behind, harm nobody and are swept: some zones at each run, round and round.
 
 use std::collections::HashSet;
 
@@ -15,8 +15,8 @@ use super::ids::IdBook;
 
 /// The job of this name remembers where it is.
 pub const RECURRING: &str = "record_ids";
-/// Each is read whole: a second's work in all, if they are small.
-const ZONES_PER_RUN: u32 = 50;
+/// At each run. A zone is read whole for it, so this is for the hour, and not for the minute.
+const ZONES_PER_RUN: u32 = 500;
 
 impl ZoneWriter {
     /// Sweeps the next zones; how many rows went.
@@ -31,10 +31,12 @@ impl ZoneWriter {
                 // the next round comes by again
                 Err(error) => tracing::warn!(%zone, %error, "record ids could not be swept"),
             }
+            // after each of them: a run whose time is over is gone on with, not begun anew
+            within(recurring_jobs::set_place(db, RECURRING, Some(zone.0))).await?;
         }
-        // behind the last one it begins anew
-        let next = zones.last().filter(|_| zones.len() == ZONES_PER_RUN as usize).map(|zone| zone.0);
-        within(recurring_jobs::set_place(db, RECURRING, next)).await?;
+        if zones.len() < ZONES_PER_RUN as usize {
+            within(recurring_jobs::set_place(db, RECURRING, None)).await?;
+        }
         Ok(swept)
     }
 

@@ -195,7 +195,7 @@ impl ZoneWriter {
     /// is none of this id.
     pub async fn settle_as(&self, change: ChangeId, ran: bool) -> Result<Option<Recovered>> {
         let Some(intent) = within(intents::find_overdue(&self.inner.db, change)).await? else { return Ok(None) };
-        Ok(Some(self.inner.recovery().settle_as(intent, ran).await))
+        Ok(Some(self.inner.recovery().run_with(intent, Some(ran)).await))
     }
 
     /// Recovers what is past its deadline; how many were looked at.

@@ -59,12 +59,18 @@ pub struct Recovery<'a> {
 impl Recovery<'_> {
     /// Recovers one intent.
     pub async fn run(&self, intent: Intent) -> Recovered {
-        let recovered = self.recover(intent).await;
+        self.run_with(intent, None).await
+    }
+
+    /// The same with an operator's word, whether the change ran: it counts where the marker says nothing, since somebody
+    /// else changed it. The fence holds first, so that a PATCH that is still on its way cannot make it a lie.
+    pub async fn run_with(&self, intent: Intent, word: Option<bool>) -> Recovered {
+        let recovered = self.recover(intent, word).await;
         metrics::counter!("scaidns_recoveries_total", "outcome" => recovered.name()).increment(1);
         recovered
     }
 
-    async fn recover(&self, mut intent: Intent) -> Recovered {
+    async fn recover(&self, mut intent: Intent, word: Option<bool>) -> Recovered {
         match within(intents::take_over(self.db, &intent)).await {
             Ok(true) => intent.epoch += 1,
             Ok(false) => return Recovered::NotOurs,
@@ -89,41 +95,13 @@ impl Recovery<'_> {
             | Kind::Signing { .. }
             | Kind::Switch { .. }
             | Kind::Clear
-            | Kind::Sweep { .. } => self.fence_and_look(&intent, &payload, &zone).await,
+            | Kind::Sweep { .. } => self.fence_and_look(&intent, &payload, &zone, word).await,
         };
         let recovered = match found {
             Ok(found) => self.settle(&intent, &payload, found).await,
             Err(why) => Recovered::Undecided(why),
         };
-        tracing::info!(change = %intent.change, zone = %zone, epoch = intent.epoch, ?recovered, "recovered a change");
-        recovered
-    }
-
-    /// An operator's word where the marker says nothing, since somebody else changed it: whether the change ran. The
-    /// fence holds first, so that a PATCH that is still on its way cannot make it a lie.
-    pub async fn settle_as(&self, mut intent: Intent, ran: bool) -> Recovered {
-        match within(intents::take_over(self.db, &intent)).await {
-            Ok(true) => intent.epoch += 1,
-            Ok(false) => return Recovered::NotOurs,
-            Err(error) => return Recovered::Undecided(error.to_string()),
-        }
-        let payload: Payload = match serde_json::from_str(&intent.payload) {
-            Ok(payload) => payload,
-            Err(error) => return Recovered::Undecided(format!("the intent does not read back: {error}")),
-        };
-        let zone = ZoneName::trusted(intent.zone_name.clone());
-        let found = match self.look_behind_a_fence(&intent, &payload, &zone).await {
-            Ok(Look::Diverged { serial }) if ran => Ok(Found::Ran { serial: Some(serial) }),
-            Ok(Look::Diverged { serial }) => Ok(Found::NeverRan { serial: Some(serial) }),
-            // the marker does say it, and is believed
-            Ok(Look::Clear(found)) => Ok(found),
-            Err(why) => Err(why),
-        };
-        let recovered = match found {
-            Ok(found) => self.settle(&intent, &payload, found).await,
-            Err(why) => Recovered::Undecided(why),
-        };
-        tracing::warn!(change = %intent.change, zone = %zone, ran, ?recovered, "an operator settled a change");
+        tracing::info!(change = %intent.change, zone = %zone, epoch = intent.epoch, ?word, ?recovered, "recovered a change");
         recovered
     }
 
@@ -155,18 +133,17 @@ impl Recovery<'_> {
         }
     }
 
-    async fn fence_and_look(&self, intent: &Intent, payload: &Payload, zone: &ZoneName) -> Result<Found, String> {
-        match self.look_behind_a_fence(intent, payload, zone).await? {
-            Look::Clear(found) => Ok(found),
-            Look::Diverged { .. } => Err("diverged: the zone's marker was changed by somebody else".into()),
-        }
-    }
-
-    async fn look_behind_a_fence(&self, intent: &Intent, payload: &Payload, zone: &ZoneName) -> Result<Look, String> {
+    async fn fence_and_look(
+        &self,
+        intent: &Intent,
+        payload: &Payload,
+        zone: &ZoneName,
+        word: Option<bool>,
+    ) -> Result<Found, String> {
         let mut cancelled = false;
         for _ in 0..FENCE_ATTEMPTS {
             if !self.put_fence(intent, payload, zone).await? {
-                return Ok(Look::Clear(Found::NeverRan { serial: None }));
+                return Ok(Found::NeverRan { serial: None });
             }
             if self.probe(intent, zone).await? {
                 cancelled = true;
@@ -187,16 +164,20 @@ impl Recovery<'_> {
             if matches!(payload.kind, Kind::SetStatus { .. } | Kind::Switch { .. } | Kind::GoLive { .. }) {
                 let _ = self.pdns.flush_cache(zone.as_str()).await;
             }
-            return Ok(Look::Clear(Found::Ran { serial: Some(server.serial) }));
+            return Ok(Found::Ran { serial: Some(server.serial) });
         }
         let never_ran = matches!(payload.kind, Kind::GoLive { .. }) || marker == payload.previous_marker;
         if never_ran {
-            return Ok(Look::Clear(Found::NeverRan { serial: Some(server.serial) }));
+            return Ok(Found::NeverRan { serial: Some(server.serial) });
         }
         count_suspect("marker");
         tracing::error!(zone = %zone, change = %intent.change, ?marker, previous = ?payload.previous_marker,
             "diverged: the marker is neither this change's nor the one before; somebody else wrote to this zone");
-        Ok(Look::Diverged { serial: server.serial })
+        match word {
+            Some(true) => Ok(Found::Ran { serial: Some(server.serial) }),
+            Some(false) => Ok(Found::NeverRan { serial: Some(server.serial) }),
+            None => Err("diverged: the zone's marker was changed by somebody else".into()),
+        }
     }
 
     /// Puts the fence up; false: there is no zone in which the change could have run.
@@ -274,15 +255,6 @@ impl Recovery<'_> {
 enum Found {
     Ran { serial: Option<u32> },
     NeverRan { serial: Option<u32> },
-}
-
-/// What the marker says once the fence holds.
-enum Look {
-    Clear(Found),
-    /// It is neither this change's nor the one before.
-    Diverged {
-        serial: u32,
-    },
 }
 
 fn is_own(account: &str, zone: ZoneId) -> bool {

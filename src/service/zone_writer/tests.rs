@@ -322,6 +322,24 @@ async fn a_change_whose_marker_somebody_took_away_is_settled_as_the_operator_say
 }
 
 #[tokio::test]
+async fn an_operators_word_does_not_call_off_a_deletion() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.live(&writer, "half.test").await;
+    writer.set_status(departure(&access), Move::Withdraw).await.expect("withdrawn");
+    let row = world.row(&access).await;
+    let payload = writer.inner.empty_payload(&row, super::payload::Kind::Delete);
+    let change = ChangeId::new();
+    writer.inner.intend(&row, change, &payload).await.expect("database").expect("lock");
+    let overdue = "UPDATE zone_intents SET deadline = NOW(6) - INTERVAL 1 SECOND";
+    sqlx::query(overdue).execute(world.db.pool()).await.expect("SQL");
+    let settled = writer.settle_as(change, false).await.expect("settled");
+    assert_eq!(settled, Some(Recovered::Applied), "it is repeated, as ever");
+    assert!(world.pdns().zone("half.test", 0).await.expect("answer").is_none());
+    assert_eq!(world.count("SELECT COUNT(*) FROM zones").await, 0);
+}
+
+#[tokio::test]
 async fn a_zone_is_withdrawn_returned_and_deleted_for_good() {
     let world = World::start().await;
     let writer = world.writer();
