@@ -108,7 +108,7 @@ impl Signing {
         if self.applied_at.is_none() {
             return Err(Refused::Busy);
         }
-        let state = look.map_or_else(|| self.clone(), |look| self.observe(look));
+        let state = look.map_or_else(|| self.clone(), |look| self.observe(look, policy));
         let shows = |age: Age| -> Result<(), Refused> {
             let key = state.key(Role::Ksk, age).and_then(|key| key.dnskey.as_ref()).ok_or(Refused::Busy)?;
             look.map_or(Ok(()), |look| look.shows_everywhere(zone, key))
@@ -162,8 +162,8 @@ impl Signing {
         if !look.is_complete() {
             return Err(Refused::ParentUnknown);
         }
-        let parent = self.parent.after(look);
-        if let Some(gone) = parent.gone_since.filter(|_| parent.ds_seen) {
+        let parent = self.parent.after(look, policy.unwatched);
+        if let Some(gone) = parent.gone_since {
             let until = self.trust_left(gone, policy);
             if look.at < until {
                 return Err(Refused::DsStillCached { until });
@@ -273,8 +273,7 @@ impl Signing {
             }
             Phase::WaitDsGone => (look.is_complete() && !look.shows_any()).then(|| {
                 let mut state = self.enter(Phase::DsGone, now);
-                state.floor =
-                    self.parent.gone_since.filter(|_| self.parent.ds_seen).map(|gone| self.trust_left(gone, policy));
+                state.floor = self.parent.gone_since.map(|gone| self.trust_left(gone, policy));
                 state
             }),
             Phase::DsGone => self.may_unsign(&look, policy).is_ok().then(|| self.unsign(now)),

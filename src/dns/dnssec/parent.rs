@@ -1,7 +1,7 @@
 //! What the parent's servers show, what of it is remembered, and what is wrong with it.
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::key::{Dnskey, Ds};
 use super::words::{Refused, Trouble};
@@ -34,9 +34,12 @@ pub struct Parent {
     pub ds_ttl: Option<u32>,
     /// Whether one was ever seen.
     pub ds_seen: bool,
-    /// Since when none was seen at any server, all of which answered.
+    /// Since when none was seen at any server, all of which answered, after one was there or may have been.
     #[serde(with = "time::serde::rfc3339::option")]
     pub gone_since: Option<OffsetDateTime>,
+    /// When all servers last answered; before the first look, when somebody was first asked to bring a DS there.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub complete_at: Option<OffsetDateTime>,
     /// What each server had when it last answered.
     #[serde(default)]
     pub known: Vec<(String, Vec<Ds>)>,
@@ -139,12 +142,15 @@ impl Look {
 }
 
 impl Parent {
-    /// After one more look.
-    pub fn after(&self, look: &Look) -> Self {
+    /// After one more look. A DS may have come and gone without being seen where the parent was not seen whole for longer
+    /// than `unwatched`; it is then waited for as if it had gone just now.
+    pub fn after(&self, look: &Look, unwatched: Duration) -> Self {
+        let missed = self.complete_at.is_some_and(|before| look.at - before > unwatched);
         let ttl = look.servers.iter().filter_map(|server| server.ttl).max();
         let gone_since = match (look.shows_any(), look.is_complete()) {
             (true, _) => None,
-            (false, true) => self.gone_since.or(Some(look.at)),
+            (false, true) if missed => Some(look.at),
+            (false, true) => self.gone_since.or_else(|| self.ds_seen.then_some(look.at)),
             // some did not answer: what was known before may still hold, but nothing new is
             (false, false) => self.gone_since,
         };
@@ -159,6 +165,7 @@ impl Parent {
             ds_ttl: self.ds_ttl.max(ttl),
             ds_seen: self.ds_seen || look.shows_any(),
             gone_since,
+            complete_at: if look.is_complete() { Some(look.at) } else { self.complete_at },
         }
     }
 

@@ -7,7 +7,7 @@ use super::algorithm::Algorithm;
 use super::key::Dnskey;
 use super::parent::{Look, Parent};
 use super::plan;
-use super::words::{Age, Denial, Phase, Role, Trouble, Ttls};
+use super::words::{Age, Denial, Phase, Policy, Role, Trouble, Ttls};
 
 /// The state of a signed zone, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,8 +136,8 @@ impl Signing {
     }
 
     /// Remembers what the parent's servers showed.
-    pub fn observe(&self, look: &Look) -> Self {
-        Self { parent: self.parent.after(look), ..self.clone() }
+    pub fn observe(&self, look: &Look, policy: &Policy) -> Self {
+        Self { parent: self.parent.after(look, policy.unwatched), ..self.clone() }
     }
 
     /// The public keys that a DS may point to.

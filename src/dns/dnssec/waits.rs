@@ -28,11 +28,18 @@ impl Signing {
     pub fn verified(&self, now: OffsetDateTime, policy: &Policy) -> Self {
         let ends = now + self.wait(self.ttls, policy);
         let not_before = self.floor.map_or(ends, |floor| floor.max(ends));
-        let ds_not_before = match self.phase {
-            Phase::Signing | Phase::KskPublished | Phase::AlgPublished => Some(not_before),
-            _ => self.ds_not_before,
-        };
-        Self { verified_at: Some(now), not_before: Some(not_before), ds_not_before, trouble: None, ..self.clone() }
+        Self { verified_at: Some(now), not_before: Some(not_before), trouble: None, ..self.clone() }.asking_for_ds()
+    }
+
+    /// The owner is asked for a DS once this step's wait is over.
+    fn asking_for_ds(mut self) -> Self {
+        if matches!(self.phase, Phase::Signing | Phase::KskPublished | Phase::AlgPublished) {
+            self.ds_not_before = self.not_before;
+        }
+        if self.phase == Phase::Signing && self.parent.looked_at.is_none() {
+            self.parent.complete_at = self.not_before;
+        }
+        self
     }
 
     /// TTLs may have been raised since: a server that lags gives old signatures with new TTLs.
@@ -43,10 +50,7 @@ impl Signing {
                 let mut state = Self { ttls, ..self.clone() };
                 let ends = verified_at + state.wait(ttls, policy);
                 state.not_before = state.not_before.map(|before| before.max(ends));
-                if matches!(state.phase, Phase::Signing | Phase::KskPublished | Phase::AlgPublished) {
-                    state.ds_not_before = state.not_before;
-                }
-                state
+                state.asking_for_ds()
             }
             _ => Self { ttls, ..self.clone() },
         }

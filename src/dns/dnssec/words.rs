@@ -161,6 +161,9 @@ pub struct Policy {
     /// Between two looks at a parent that is waited for, and at one that is only watched.
     pub poll_waiting: Duration,
     pub poll_active: Duration,
+    /// Where not all of the parent's servers were seen for longer, a DS may have been there without anybody here having
+    /// noticed. (One that comes and goes between two usual looks is never known of.)
+    pub unwatched: Duration,
     /// A DS that has not come, or not gone, by then is worth an alarm.
     pub ds_deadline: Duration,
 }

@@ -94,7 +94,7 @@ pub async fn advance(services: &Services, zone: ZoneId) -> Result<()> {
             },
             Next::AskParent => {
                 let look = look_at_parent(services, &row.name).await;
-                let state = look_at_keys(services, &row, signing.state.observe(&look)).await?;
+                let state = look_at_keys(services, &row, signing.state.observe(&look, &policy)).await?;
                 if !keep(services, &row, &policy, SigningRow { state, ..signing }).await? {
                     return Ok(());
                 }

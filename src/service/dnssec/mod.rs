@@ -257,7 +257,7 @@ pub async fn look_at_parent(services: &Services, zone: &ZoneName) -> Look {
 async fn remember(services: &Services, zone: &ZoneRow, policy: &Policy, look: &Look) -> Result<()> {
     let Some(row) = within(signing::find(&services.db, zone.id)).await? else { return Ok(()) };
     if row.state.applied_at.is_some() && !look.servers.is_empty() {
-        let state = row.state.observe(look);
+        let state = row.state.observe(look, policy);
         keeping::keep(services, zone, policy, SigningRow { state, ..row }).await?;
     }
     Ok(())

@@ -19,6 +19,8 @@ use super::super::{Error, Result};
 const SETTINGS_FOR: std::time::Duration = std::time::Duration::from_secs(300);
 /// A parent that is only watched is looked at this much less often than one that is waited for.
 const WATCHED_FACTOR: i32 = 12;
+/// A worker that is away for less, or a server of the parent, is nothing that a DS would come and go in.
+const UNWATCHED_MIN: Duration = Duration::hours(1);
 /// Keys that were made in one night are not all rolled in one night: up to a tenth of their lifetime earlier.
 const JITTER_PARTS: i32 = 1_000;
 /// No more than this part of a key's life has another one beside it.
@@ -71,6 +73,7 @@ impl DnssecSettings {
             ksk_lifetime: jittered(lifetime(ksk_lifetime_days, ksk_lifetime)),
             poll_waiting: poll,
             poll_active: poll * (WATCHED_FACTOR * JITTER_PARTS - part) / JITTER_PARTS,
+            unwatched: (poll * (2 * WATCHED_FACTOR)).max(UNWATCHED_MIN),
             ds_deadline: long(*ds_deadline),
         }
     }

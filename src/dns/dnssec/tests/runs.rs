@@ -229,6 +229,44 @@ fn a_vanished_or_foreign_ds_freezes_and_is_asked_back() {
 }
 
 #[test]
+fn a_ds_that_may_have_come_and_gone_while_the_parent_was_silent_is_waited_for() {
+    let mut world = World::new(policy());
+    world.enable(P256);
+    for _ in 0..60 {
+        world.pass(1);
+        world.drive();
+    }
+    assert_eq!(world.phase(), Some(Phase::PendingDs));
+    world.silent = Some(0);
+    world.pass(1);
+    world.do_as_asked(0, false);
+    for _ in 0..200 {
+        world.pass(1);
+        world.drive();
+    }
+    world.set_parent(0, BTreeSet::new());
+    world.silent = None;
+    assert!(matches!(world.look_and_disable(), Err(Refused::DsStillCached { .. })), "resolvers may still have it");
+    world.wait_for_unseen();
+    world.look_and_disable().expect("nobody has it any more, whatever its TTL was");
+    assert_eq!(world.phase(), None);
+}
+
+#[test]
+fn a_zone_that_never_had_a_ds_is_unsigned_at_once_also_after_a_look_that_somebody_did_not_answer() {
+    let mut world = World::new(policy());
+    world.enable(P256);
+    for second in 0..300 {
+        world.silent = (second % 50 < 20).then_some(1);
+        world.pass(1);
+        world.drive();
+    }
+    world.silent = None;
+    world.look_and_disable().expect("it was never there");
+    assert_eq!(world.phase(), None);
+}
+
+#[test]
 fn a_zone_that_is_transferred_gets_a_new_serial_before_its_signatures_are_over_whatever_it_waits_for() {
     const WEEK: i64 = 7 * 86_400;
     let mut world = active();

@@ -33,6 +33,8 @@ pub struct World {
     /// What is kept of the zone.
     pub row: Option<Signing>,
     parents: Vec<BTreeSet<Ds>>,
+    /// Since when each server of the parent has what it has.
+    parents_since: Vec<i64>,
     /// A server of the parent that does not answer.
     pub silent: Option<usize>,
     times: Times,
@@ -55,6 +57,7 @@ pub fn policy() -> Policy {
         zsk_overlap: Duration::ZERO,
         poll_waiting: Duration::seconds(5),
         poll_active: Duration::seconds(60),
+        unwatched: Duration::seconds(120),
         ds_deadline: Duration::days(30),
     }
 }
@@ -70,6 +73,7 @@ impl World {
             next_id: 1,
             row: None,
             parents: vec![BTreeSet::new(); PARENTS],
+            parents_since: vec![0; PARENTS],
             silent: None,
             times,
             history: Vec::new(),
@@ -222,7 +226,7 @@ impl World {
                     }
                 }
                 Next::Verify => self.row = Some(row.verified(time, &self.policy)),
-                Next::AskParent => self.row = Some(row.observe(&self.look())),
+                Next::AskParent => self.row = Some(row.observe(&self.look(), &self.policy)),
                 Next::Become(next) => self.row = Some(Signing { ttls, ..*next }),
                 Next::Wait(_) => {
                     self.row = Some(row);
@@ -306,7 +310,7 @@ impl World {
 
     pub fn look_and_keep(&mut self) {
         let look = self.look();
-        self.row = self.row.take().map(|row| row.observe(&look));
+        self.row = self.row.take().map(|row| row.observe(&look, &self.policy));
     }
 
     pub fn remove_ds(&mut self) -> Result<(), Refused> {
@@ -350,6 +354,16 @@ impl World {
     }
 
     pub fn set_parent(&mut self, server: usize, ds: BTreeSet<Ds>) {
+        if self.parents[server] == ds {
+            return;
+        }
+        if self.now - self.parents_since[server] <= self.policy.unwatched.whole_seconds() {
+            // a DS that comes and goes between two looks is not known of, and nobody can wait for it
+            let silent = self.silent.take();
+            self.look_and_keep();
+            self.silent = silent;
+        }
+        self.parents_since[server] = self.now;
         self.parents[server] = ds;
         self.serve();
     }
@@ -389,5 +403,18 @@ impl World {
             self.pass(5);
         }
         self.drive();
+        if self.phase() == Some(Phase::DsGone) {
+            self.wait_for_unseen();
+        }
+    }
+
+    /// Until a DS that nobody saw, and that may have been there, has left all caches; the parent is looked at meanwhile.
+    pub fn wait_for_unseen(&mut self) {
+        const UNSEEN: i64 = 100_000;
+        const STEP: i64 = 50;
+        for _ in 0..UNSEEN / STEP {
+            self.pass(STEP);
+            self.drive();
+        }
     }
 }
