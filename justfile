@@ -41,3 +41,7 @@ lint:
 # the same work against PowerDNS and through ScaiDNS, side by side: docs/benchmarks.md
 bench *args:
     cargo bench --bench side_by_side -- {{args}}
+
+# half of what the machine can do, for so many minutes: memory and latency as curves, docs/benchmarks.md
+endurance minutes="30":
+    cargo bench --bench side_by_side -- --soak {{minutes}}

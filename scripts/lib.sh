@@ -1,7 +1,8 @@
 # Shared by scripts/up and scripts/test: where we are, and how to install what is missing.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-heading() { printf '\n== %s\n' "$*"; }
+# With the time since the script began.
+heading() { printf '\n== %s (%d:%02d)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
 die() { echo "error: $*" >&2; exit 1; }
 
 # Servers live in sbin, which an ordinary user's PATH lacks.

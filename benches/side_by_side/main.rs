@@ -11,6 +11,7 @@ mod reaper;
 mod report;
 mod scaidns_api;
 mod seed;
+mod soak;
 mod stack;
 mod usage;
 mod works;
@@ -41,6 +42,9 @@ struct Options {
     /// Measure this executable, of another version perhaps
     #[arg(long, value_name = "PATH", default_value = stack::SCAIDNS)]
     executable: PathBuf,
+    /// Nothing is compared: half of the machine's capacity for so many minutes, to see that memory and latency stay
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(1..=600))]
+    soak: Option<u16>,
     /// Say which works there are
     #[arg(long)]
     list: bool,
@@ -76,6 +80,15 @@ fn measure_all(options: &Options) -> Result<bool> {
     lock.try_lock().context("another bench is running in this target folder")?;
     // one thread: the client is to leave the machine to the servers
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(minutes) = options.soak {
+        let reaper = Reaper::start(&stack::folder(&folder))?;
+        let outcome = runtime.block_on(soak::run(&options.executable.canonicalize()?, &folder, minutes));
+        reaper.finish();
+        let written =
+            outcome.with_context(|| format!("logs are in {}", stack::folder(&folder).join("log").display()))?;
+        written.iter().for_each(|file| println!("{}", file.display()));
+        return Ok(true);
+    }
     let mut runs = Vec::new();
     for number in 1..=options.runs {
         eprintln!("run {number} of {}", options.runs);

@@ -27,7 +27,7 @@ const PANEL_HEIGHT: f64 = 300.0;
 /// Draws what there is to draw; the files written.
 pub fn write(report: &Report, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
-    for (name, picture) in [("side_by_side.svg", bars(report)), ("scale.svg", panels(&report.points))] {
+    for (name, picture) in [("side_by_side.svg", bars(report)), ("scale.svg", panels(&report.points, Scale::Log))] {
         if let Some(picture) = picture {
             let path = folder.join(name);
             fs::write(&path, picture)?;
@@ -35,6 +35,11 @@ pub fn write(report: &Report, folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(written)
+}
+
+/// Curves over the minutes of a run.
+pub fn over_time(points: &[Point]) -> Option<String> {
+    panels(points, Scale::Linear)
 }
 
 /// A picture that grows downwards.
@@ -79,15 +84,35 @@ impl Svg {
     }
 }
 
-/// Whole powers of ten around some values.
-struct LogAxis {
+/// How values lie on an axis.
+#[derive(Clone, Copy)]
+enum Scale {
+    /// Whole powers of ten around them.
+    Log,
+    /// From nothing to the largest.
+    Linear,
+}
+
+/// Where values stand in a picture.
+struct Axis {
+    scale: Scale,
     low: f64,
     high: f64,
     begin: f64,
     end: f64,
 }
 
-impl LogAxis {
+impl Axis {
+    fn new(scale: Scale, values: impl Iterator<Item = f64>, begin: f64, end: f64) -> Self {
+        match scale {
+            Scale::Log => Self::around(values, begin, end),
+            Scale::Linear => {
+                let high = values.fold(f64::MIN_POSITIVE, f64::max);
+                Self { scale, low: 0.0, high, begin, end }
+            }
+        }
+    }
+
     fn around(values: impl Iterator<Item = f64>, begin: f64, end: f64) -> Self {
         let (mut low, mut high) = (f64::MAX, f64::MIN);
         for value in values.filter(|value| *value > 0.0) {
@@ -97,16 +122,23 @@ impl LogAxis {
         if low > high {
             (low, high) = (0.0, 1.0);
         }
-        Self { low, high: high.max(low + 1.0), begin, end }
+        Self { scale: Scale::Log, low, high: high.max(low + 1.0), begin, end }
     }
 
     fn place(&self, value: f64) -> f64 {
-        let share = (value.max(f64::MIN_POSITIVE).log10() - self.low) / (self.high - self.low);
+        let value = match self.scale {
+            Scale::Log => value.max(f64::MIN_POSITIVE).log10(),
+            Scale::Linear => value,
+        };
+        let share = (value - self.low) / (self.high - self.low);
         self.begin + share.clamp(0.0, 1.0) * (self.end - self.begin)
     }
 
     fn ticks(&self) -> Vec<f64> {
-        (self.low as i32..=self.high as i32).map(|power| 10_f64.powi(power)).collect()
+        match self.scale {
+            Scale::Log => (self.low as i32..=self.high as i32).map(|power| 10_f64.powi(power)).collect(),
+            Scale::Linear => [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| part * self.high).to_vec(),
+        }
     }
 }
 
@@ -131,7 +163,7 @@ fn section(svg: &mut Svg, title: &str, lines: &[&Line], of: fn(&Figures) -> (f64
         return;
     }
     let sides = lines.iter().flat_map(|line| [&line.raw, &line.scaidns]).flatten().map(of);
-    let axis = LogAxis::around(sides.flat_map(|(value, far)| [value, far]), LEFT, RIGHT);
+    let axis = Axis::around(sides.flat_map(|(value, far)| [value, far]), LEFT, RIGHT);
     let row = 2.0 * BAR + 14.0;
     let (top, bottom) = (svg.height + 40.0, svg.height + 40.0 + row * lines.len() as f64);
     svg.text(20.0, svg.height + 8.0, "start", title);
@@ -167,7 +199,7 @@ fn verdict(line: &Line) -> String {
 }
 
 /// A panel for each thing measured, a curve in it for each row of points.
-fn panels(points: &[Point]) -> Option<String> {
+fn panels(points: &[Point], scale: Scale) -> Option<String> {
     let mut names: Vec<&str> = Vec::new();
     for point in points {
         if !names.contains(&&*point.panel) {
@@ -181,21 +213,21 @@ fn panels(points: &[Point]) -> Option<String> {
     for (n, name) in names.iter().enumerate() {
         let left = (n % 2) as f64 * PANEL_WIDTH;
         let points: Vec<&Point> = points.iter().filter(|point| point.panel == *name).collect();
-        panel(&mut svg, left, (n / 2) as f64 * PANEL_HEIGHT, name, &points);
+        panel(&mut svg, left, (n / 2) as f64 * PANEL_HEIGHT, (name, scale), &points);
     }
     svg.height = names.len().div_ceil(2) as f64 * PANEL_HEIGHT;
     Some(svg.finish(2.0 * PANEL_WIDTH))
 }
 
-fn panel(svg: &mut Svg, left: f64, top: f64, name: &str, points: &[&Point]) {
+fn panel(svg: &mut Svg, left: f64, top: f64, (name, scale): (&str, Scale), points: &[&Point]) {
     let (begin, end, ceiling, floor) = (left + 60.0, left + 360.0, top + 45.0, top + PANEL_HEIGHT - 35.0);
-    let x = LogAxis::around(points.iter().map(|point| point.x), begin, end);
+    let x = Axis::new(scale, points.iter().map(|point| point.x), begin, end);
     let highest = points.iter().map(|point| point.y).fold(f64::MIN_POSITIVE, f64::max);
     let place = |point: &Point| (x.place(point.x), floor - point.y / highest * (floor - ceiling));
     svg.text(left + 20.0, top + 22.0, "start", name);
     for tick in x.ticks() {
         svg.line((x.place(tick), ceiling), (x.place(tick), floor), "#e3e7eb", 1.0);
-        svg.text(x.place(tick), floor + 16.0, "middle", &format!("{tick}"));
+        svg.text(x.place(tick), floor + 16.0, "middle", &short(tick));
     }
     for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
         let y = floor - part * (floor - ceiling);

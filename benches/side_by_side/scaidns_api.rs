@@ -97,6 +97,6 @@ impl Api {
     }
 }
 
-fn record(label: &str, n: usize) -> Value {
+pub fn record(label: &str, n: usize) -> Value {
     json!({ "name": label, "type": "A", "content": content(n), "ttl": 300 })
 }
