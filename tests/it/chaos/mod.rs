@@ -8,8 +8,10 @@
 mod lives;
 mod mixed;
 mod story;
+mod tenants;
 mod trouble;
 mod wire;
+mod writers;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +36,9 @@ const WRITERS: usize = 2;
 const GREEN_LIMIT: Duration = Duration::from_secs(120);
 
 pub fn tests() -> Trials {
-    trials![whatever_fails_under_whatever_load_everything_is_one_story_afterwards]
+    let mut all = trials![whatever_fails_under_whatever_load_everything_is_one_story_afterwards];
+    all.extend(writers::tests());
+    all
 }
 
 /// What all who work have in common.
