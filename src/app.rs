@@ -30,7 +30,7 @@ pub async fn run_api(config: Config) -> Result<(), AppError> {
     });
     let router = http::router(services.clone());
     tokio::select! {
-        () = http::serve(listener, router, services.config.http.clone(), shutdown::requested()) => {}
+        () = http::serve(listener, router, &services.config, shutdown::requested()) => {}
         () = shutdown::overdue() => tracing::warn!("requests were still running; stopping without them"),
     }
     following.abort();
