@@ -47,8 +47,10 @@ impl From<sqlx::Error> for StorageError {
                     1040 | 1053 | 1077 | 1079 | 1152 | 1158..=1161 | 1203 | 1317 | 1927 => {
                         Self::Unavailable(error.to_string())
                     }
-                    // a write that failed, the disk full, a table full, no room for what would undo a change
-                    3 | 20 | 1021 | 1026 | 1114 | 1637 => Self::Full(error.to_string()),
+                    // a file that could not be written: where it was a commit's, such as the binary log, nobody knows
+                    3 | 20 | 1026 => Self::Unavailable(error.to_string()),
+                    // the disk or a table full, no room for what would undo a change: of a statement, never a commit
+                    1021 | 1114 | 1637 => Self::Full(error.to_string()),
                     1030 if mysql.message().contains(NO_SPACE) => Self::Full(error.to_string()),
                     1205 | 1213 => Self::Deadlock(error.to_string()),
                     1062 => Self::Duplicate { key: key_of_duplicate(mysql.message()) },
