@@ -58,7 +58,7 @@ macro_rules! id_types {
             /// A new id that sorts after those made before.
             #[expect(clippy::new_without_default, reason = "a default id would be a new one each time")]
             pub fn new() -> Self {
-                Self(Uuid::now_v7())
+                Self(crate::clock::new_id())
             }
         }
 

@@ -5,6 +5,7 @@ use comfy_table::{Table, presets};
 use serde_json::json;
 
 use crate::ids::ChangeId;
+use crate::service::timekeeping;
 use crate::service::zone_writer::Recovered;
 use crate::storage::intents;
 
@@ -79,6 +80,7 @@ async fn open(as_json: bool) -> anyhow::Result<()> {
 
 async fn settle(change: ChangeId, outcome: Outcome) -> anyhow::Result<()> {
     let services = services()?;
+    timekeeping::read(&services.db).await?;
     let settled = services.writer.settle_as(change, matches!(outcome, Outcome::Applied)).await?;
     services.db.close().await;
     match settled {

@@ -1,6 +1,7 @@
 //! `scaidns doctor`: looks at every dependency and says what to do.
 
 use crate::service::readiness::{Check, Report};
+use crate::service::timekeeping;
 use crate::storage::backlog::{self, Backlog};
 use crate::storage::health;
 
@@ -14,6 +15,12 @@ pub async fn run() -> anyhow::Result<()> {
     if database.is_ok() {
         let version = health::version(&services.db).await?;
         println!("          MariaDB {version}");
+        let ahead = timekeeping::read(&services.db).await?.whole_seconds();
+        if ahead != 0 {
+            println!(
+                "          this machine's clock is {ahead} s ahead of MariaDB's, which counts: is one of them wrong?"
+            );
+        }
         let found = backlog::read(&services.db).await?;
         lines(&found).into_iter().for_each(|line| println!("          {line}"));
     }

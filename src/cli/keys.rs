@@ -9,8 +9,8 @@ use serde_json::json;
 use crate::authz::PermissionSet;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::service::Services;
 use crate::service::api_keys::{NewApiKey, create_as_operator, owner_of_operator};
+use crate::service::{Services, timekeeping};
 use crate::storage::api_keys::AllowedNetwork;
 
 /// Manage API keys on the server.
@@ -52,7 +52,8 @@ pub async fn run(args: KeysArgs) -> anyhow::Result<()> {
 
 async fn create(args: CreateArgs) -> anyhow::Result<()> {
     let CreateArgs { owner, name, scopes, networks, json } = args;
-    let services = Services::new(Arc::new(Config::from_env()?), Clock::system())?;
+    let services = Services::new(Arc::new(Config::from_env()?), Clock::led())?;
+    timekeeping::read(&services.db).await?;
     let wanted = NewApiKey {
         name,
         description: None,

@@ -123,5 +123,5 @@ fn configuration() -> anyhow::Result<Config> {
 }
 
 fn services() -> anyhow::Result<Services> {
-    Ok(Services::new(Arc::new(configuration()?), Clock::system())?)
+    Ok(Services::new(Arc::new(configuration()?), Clock::led())?)
 }

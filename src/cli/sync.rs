@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::service::Services;
 use crate::service::sync::{Counts, Options, Progress, Report, pull};
+use crate::service::{Services, timekeeping};
 
 /// Pull partners, tenants, users, groups and memberships from ScaiKey.
 ///
@@ -33,7 +33,8 @@ pub struct SyncArgs {
 
 pub async fn run(args: SyncArgs) -> anyhow::Result<()> {
     let SyncArgs { tenant, dry_run, json } = args;
-    let services = Services::new(Arc::new(Config::from_env()?), Clock::system())?;
+    let services = Services::new(Arc::new(Config::from_env()?), Clock::led())?;
+    timekeeping::read(&services.db).await?;
     // hidden by itself where standard error is no terminal
     let bar = ProgressBar::new(0);
     bar.set_style(ProgressStyle::with_template("{prefix:>10} {bar:40} {pos}/{len}")?);

@@ -61,6 +61,9 @@ pub struct HttpConfig {
     /// `HTTP_MAX_CONNECTIONS`, default 900, below the 1,024 files that a process may open where nobody says otherwise:
     /// who comes beyond them is told 503.
     pub max_connections: usize,
+    /// `HTTP_MAX_CONNECTIONS_PER_ADDRESS`, default a quarter of them: what one address holds at most, or one /64 of
+    /// IPv6. `TRUSTED_PROXIES` are not counted.
+    pub max_connections_per_address: usize,
     /// `HTTP_HEADER_TIMEOUT` in seconds, default 75: until the head of a request is there, and until a connection that
     /// asks nothing is closed. Longer than a proxy in front keeps its own, usually 60.
     pub header_timeout: Duration,
@@ -216,6 +219,8 @@ impl Config {
         );
         let arq_max_jobs = r.bounded("ARQ_MAX_JOBS", 10, 1, 1_000);
         let worker_max_jobs = r.bounded("WORKER_MAX_JOBS", arq_max_jobs, 1, 1_000);
+        let max_connections: usize = r.bounded("HTTP_MAX_CONNECTIONS", 900, 1, 1_000_000);
+        let quarter = max_connections.div_ceil(4);
         let config = Self {
             environment,
             bind_address: r.parsed("BIND_ADDRESS", "127.0.0.1:8000"),
@@ -274,7 +279,8 @@ impl Config {
             },
             worker_max_jobs,
             http: HttpConfig {
-                max_connections: r.bounded("HTTP_MAX_CONNECTIONS", 900, 1, 1_000_000),
+                max_connections,
+                max_connections_per_address: r.bounded("HTTP_MAX_CONNECTIONS_PER_ADDRESS", quarter, 1, 1_000_000),
                 header_timeout: Duration::from_secs(r.bounded("HTTP_HEADER_TIMEOUT", 75, 1, 3_600)),
                 deadline: Duration::from_secs(r.bounded("HTTP_DEADLINE", 60, 1, 3_600)),
             },

@@ -1,6 +1,7 @@
 //! The HTTP edge: the only place (beside `dev/`) that knows axum, status codes and wire names.
 
 mod access_grants;
+mod addresses;
 mod api_keys;
 mod audit_logs;
 mod auth;

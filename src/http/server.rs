@@ -21,9 +21,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
 use tower_http::timeout::TimeoutBody;
 
-use crate::config::HttpConfig;
+use crate::config::Config;
 use crate::ids::RequestId;
 
+use super::addresses::{Addresses, OfAddress};
 use super::unread::GivesUp;
 
 /// Between two parts of a body that is sent, and between two looks of a client at what it is sent: on the worst of
@@ -39,11 +40,12 @@ const SEND_BUFFER: usize = 256 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, then lets what is under way end.
-pub async fn serve(listener: TcpListener, router: Router, config: HttpConfig, stop: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, router: Router, config: &Config, stop: impl Future<Output = ()>) {
     let server = Server {
         router,
-        header_timeout: config.header_timeout,
-        places: Arc::new(Semaphore::new(config.max_connections)),
+        header_timeout: config.http.header_timeout,
+        places: Arc::new(Semaphore::new(config.http.max_connections)),
+        addresses: Addresses::new(config.http.max_connections_per_address, config.trusted_proxies.clone()),
         turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
         graceful: GracefulShutdown::new(),
     };
@@ -60,6 +62,7 @@ struct Server {
     router: Router,
     header_timeout: Duration,
     places: Arc<Semaphore>,
+    addresses: Addresses,
     turned_away: Arc<Semaphore>,
     graceful: GracefulShutdown,
 }
@@ -79,19 +82,22 @@ impl Server {
     }
 
     fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return self.start(stream, peer, place);
-        }
+        let of_address = self.addresses.take(peer.ip());
+        let why = match (of_address, self.places.clone().try_acquire_owned()) {
+            (Some(of_address), Ok(place)) => return self.start(stream, peer, (place, of_address)),
+            (None, _) => "Your address has as many connections as this replica takes from one; use those, or try again",
+            (Some(_), Err(_)) => "This replica has as many connections as it takes; try again",
+        };
         metrics::counter!("scaidns_connections_refused_total").increment(1);
         let Ok(place) = self.turned_away.clone().try_acquire_owned() else { return };
         tokio::spawn(async move {
             // it may have gone; there is nobody else to tell
-            let _ = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream)).await;
+            let _ = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream, why)).await;
             drop(place);
         });
     }
 
-    fn start(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    fn start(&self, stream: TcpStream, peer: SocketAddr, place: (OwnedSemaphorePermit, OfAddress)) {
         // small answers leave at once
         let _ = stream.set_nodelay(true);
         let router = self.router.clone();
@@ -118,11 +124,9 @@ impl Server {
 }
 
 /// The answer to one connection too many, without a look at what it asks.
-async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
+async fn turn_away(mut stream: TcpStream, why: &str) -> io::Result<()> {
     let id = RequestId::new();
-    let body = format!(
-        r#"{{"detail":"This replica has as many connections as it takes; try again","code":"overloaded","request_id":"{id}"}}"#
-    );
+    let body = format!(r#"{{"detail":"{why}","code":"overloaded","request_id":"{id}"}}"#);
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nx-request-id: {id}\r\n\
          connection: close\r\ncontent-length: {}\r\n\r\n{body}",

@@ -39,7 +39,7 @@ impl RequestInfo {
 impl RequestInfo {
     /// An id for a new object. Under a key it is the one that an earlier request would have given it.
     pub fn new_object(&self) -> uuid::Uuid {
-        self.run.as_ref().map_or_else(uuid::Uuid::now_v7, Run::next_object)
+        self.run.as_ref().map_or_else(crate::clock::new_id, Run::next_object)
     }
 
     /// Whether an object of that id may have been made by an earlier request under the key.

@@ -7,6 +7,9 @@ use crate::ids::{ChangeId, RecordId};
 use crate::pdns::PdnsError;
 use crate::storage::StorageError;
 
+/// Seconds after which a write may be tried again where the database's disk is full: somebody has to make room.
+const FULL_RETRY: u32 = 10;
+
 /// A field of a request that does not have the wanted form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaProblem {
@@ -123,6 +126,10 @@ impl From<StorageError> for Error {
             StorageError::Unavailable(_) => Self::unavailable("The database cannot be reached"),
             // after the repeats that the storage layer allows itself
             StorageError::Deadlock(_) => Self::unavailable("The database is busy"),
+            StorageError::Full(why) => {
+                tracing::error!(%why, "the database has no room");
+                Self::Unavailable { message: "The database has no room to write".into(), retry_after: FULL_RETRY }
+            }
             StorageError::Duplicate { key, .. } => Self::Internal(format!("unexpected duplicate of {key}")),
             StorageError::Corrupt(what) => Self::Internal(what),
             StorageError::Other(error) => Self::Internal(error.to_string()),

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::authz::Actor;
+use crate::clock::new_id;
 use crate::storage::idempotency::{self, KeyDigest, StoredAnswer, Taken};
 use crate::storage::{Db, StorageError, within};
 
@@ -118,7 +119,7 @@ pub async fn begin(
     fingerprint: [u8; 32],
 ) -> Result<Begun> {
     let digest = KeyDigest { key: digest(context, key), fingerprint };
-    let id = Uuid::now_v7();
+    let id = new_id();
     match within(idempotency::take(&services.db, &digest, id, services.clock.now())).await? {
         Taken::Ours { resumed, since } => {
             Ok(Begun::Run(Run { key: digest.key, id, resumed, since, steps: Arc::default(), objects: Arc::default() }))

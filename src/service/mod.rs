@@ -35,6 +35,7 @@ pub mod rrsets;
 mod services;
 pub mod sync;
 pub mod templates;
+pub mod timekeeping;
 pub mod transfers;
 pub mod tsig_keys;
 pub mod validation;

@@ -2,6 +2,9 @@
 
 use sqlx::mysql::MySqlDatabaseError;
 
+/// The system's ENOSPC, as MariaDB hands it on from a storage engine.
+const NO_SPACE: &str = "error 28";
+
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// Not reachable, shutting down, or out of connections. For a commit: its outcome is unknown.
@@ -10,6 +13,9 @@ pub enum StorageError {
     /// Deadlock or lock time-out: the transaction was rolled back and may be repeated.
     #[error("database deadlock or lock time-out: {0}")]
     Deadlock(String),
+    /// No room to write: nothing of the statement was done, and nothing is wrong with it. Reads go on.
+    #[error("the database has no room: {0}")]
+    Full(String),
     /// A unique key was violated.
     #[error("duplicate value for key {key}")]
     Duplicate { key: String },
@@ -41,6 +47,11 @@ impl From<sqlx::Error> for StorageError {
                     1040 | 1053 | 1077 | 1079 | 1152 | 1158..=1161 | 1203 | 1317 | 1927 => {
                         Self::Unavailable(error.to_string())
                     }
+                    // a file that could not be written: where it was a commit's, such as the binary log, nobody knows
+                    3 | 20 | 1026 => Self::Unavailable(error.to_string()),
+                    // the disk or a table full, no room for what would undo a change: of a statement, never a commit
+                    1021 | 1114 | 1637 => Self::Full(error.to_string()),
+                    1030 if mysql.message().contains(NO_SPACE) => Self::Full(error.to_string()),
                     1205 | 1213 => Self::Deadlock(error.to_string()),
                     1062 => Self::Duplicate { key: key_of_duplicate(mysql.message()) },
                     _ => Self::Other(error),

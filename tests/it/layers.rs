@@ -24,10 +24,11 @@ const LEVELS: [&[&str]; 7] = [
 ];
 
 /// Neighbours of one level that may know each other, and why.
-const NEIGHBOURS: [(&str, &str); 4] = [
+const NEIGHBOURS: [(&str, &str); 5] = [
     ("app", "shutdown"),  // the parts that only a running process has
     ("app", "telemetry"), // likewise
     ("fairness", "ids"),  // places are shared out among tenants
+    ("ids", "clock"),     // an id begins with the time
     ("tenancy", "ids"),   // a zone's row is named by its ids
 ];
 

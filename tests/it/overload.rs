@@ -9,7 +9,7 @@ use reqwest::Method;
 use scaidns::dev::servers::{Probe, Server};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::support::proxy::{Fault, Proxy, is_patch};
 use crate::support::{Api, Domain, Trials, World, eventually_within, trials};
@@ -27,6 +27,7 @@ const MODEST_WRITES: usize = 60;
 pub fn tests() -> Trials {
     trials![
         a_connection_too_many_is_told_to_come_back_and_those_there_are_served,
+        one_address_holds_no_more_than_its_share_and_a_trusted_proxy_is_not_counted,
         a_client_that_does_not_finish_its_head_is_cut_off,
         a_body_that_stops_coming_is_408_and_holds_up_nobody_meanwhile,
         what_hangs_behind_is_answered_by_the_deadline_and_the_write_is_all_or_nothing,
@@ -60,6 +61,12 @@ impl Replica {
         TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.expect("a connection")
     }
 
+    async fn connect_from(&self, address: Ipv4Addr) -> TcpStream {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((address, 0).into()).expect("an address of this machine");
+        socket.connect((Ipv4Addr::LOCALHOST, self.port).into()).await.expect("a connection")
+    }
+
     async fn stop(mut self) {
         self.server.stop().await;
     }
@@ -77,7 +84,8 @@ async fn rest(stream: &mut TcpStream) -> String {
 async fn a_connection_too_many_is_told_to_come_back_and_those_there_are_served() {
     const PLACES: usize = 6;
     let world = World::shared().await;
-    let replica = Replica::start(world, "api-few", &[("HTTP_MAX_CONNECTIONS", PLACES.to_string())]).await;
+    let variables = ["HTTP_MAX_CONNECTIONS", "HTTP_MAX_CONNECTIONS_PER_ADDRESS"].map(|name| (name, PLACES.to_string()));
+    let replica = Replica::start(world, "api-few", &variables).await;
     let mut first = replica.connect().await;
     let mut others = Vec::new();
     let refused = loop {
@@ -102,6 +110,43 @@ async fn a_connection_too_many_is_told_to_come_back_and_those_there_are_served()
     eventually_within(LIMIT, "there is room again", || async {
         let answer = api.try_call(Method::GET, "/health/live", None).await;
         if answer.as_ref().is_ok_and(|answer| answer.status == 200) { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
+    replica.stop().await;
+}
+
+async fn one_address_holds_no_more_than_its_share_and_a_trusted_proxy_is_not_counted() {
+    const SHARE: usize = 3;
+    let world = World::shared().await;
+    let variables = [("HTTP_MAX_CONNECTIONS", "12".to_owned()), ("TRUSTED_PROXIES", "127.0.0.3/32".to_owned())];
+    let replica = Replica::start(world, "api-share", &variables).await;
+    let [greedy, modest, proxy] = [2, 4, 3].map(|last| Ipv4Addr::new(127, 0, 0, last));
+    let request = "GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answered = async |from: Ipv4Addr| {
+        let mut stream = replica.connect_from(from).await;
+        // whoever is turned away may hear of it before it has asked
+        let _ = stream.write_all(request.as_bytes()).await;
+        rest(&mut stream).await
+    };
+    let mut held = Vec::new();
+    for _ in 0..SHARE {
+        held.push(replica.connect_from(greedy).await);
+    }
+    let refused = answered(greedy).await;
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
+    assert!(refused.contains(r#""code":"overloaded""#) && refused.contains("Your address"), "{refused}");
+    for _ in 0..SHARE + 2 {
+        held.push(replica.connect_from(proxy).await);
+    }
+    for from in [modest, proxy] {
+        let answer = answered(from).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{from}: {answer}");
+    }
+    let first = held.remove(0);
+    drop(first);
+    eventually_within(LIMIT, "what goes makes room", || async {
+        let answer = answered(greedy).await;
+        if answer.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(answer) }
     })
     .await;
     replica.stop().await;

@@ -12,7 +12,7 @@ use crate::dev::{DevError, files};
 /// PowerDNS's tables, shared with compose and the tests.
 const PDNS_SCHEMA: &str = include_str!("../../../powerdns/schema.mysql.sql");
 
-pub(super) async fn start(data: &Path, connection: &Connection) -> Result<Server, DevError> {
+pub(super) async fn start(data: &Path, connection: &Connection, more: &[String]) -> Result<Server, DevError> {
     let folder = folder(data);
     if !folder.exists() {
         initialise(data, &folder).await?;
@@ -43,7 +43,8 @@ pub(super) async fn start(data: &Path, connection: &Connection) -> Result<Server
             "--table-open-cache=800",
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_general_ci",
-        ]);
+        ])
+        .args(more);
     let probe = Probe::MariaDb { url: connection.database_url() };
     let server = Server::start(Process::spawn(program)?, probe).await?;
     create_pdns_tables(connection).await?;

@@ -49,12 +49,17 @@ pub struct Connection {
 impl Servers {
     /// Starts all three in `data`, which is initialised at the first time, and waits until they answer.
     pub async fn start(data: &Path, ports: Ports) -> Result<Self, DevError> {
+        Self::start_with(data, ports, &[]).await
+    }
+
+    /// The same with more options for MariaDB.
+    pub async fn start_with(data: &Path, ports: Ports, mariadb: &[String]) -> Result<Self, DevError> {
         let data = prepare(data)?;
         check_initialised(&data)?;
         let secrets = Secrets::load_or_create(&data)?;
         let connection = Connection { ports, secrets };
         let database = async {
-            let mariadb = mariadb::start(&data, &connection).await?;
+            let mariadb = mariadb::start(&data, &connection, mariadb).await?;
             let pdns = pdns::start(&data, &connection).await?;
             Ok::<_, DevError>((mariadb, pdns))
         };

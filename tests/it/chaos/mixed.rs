@@ -1,5 +1,5 @@
-//! Writers of what is more than one record: bulk calls, desired states, single values, zone files, and their removal;
-//! half of them under an idempotency key and repeated until there is an answer.
+//! Writers of what is more than one record: bulk calls, desired states, single values, zone files, templates, and their
+//! removal; half of them under an idempotency key and repeated until there is an answer, and then once more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use crate::support::{Answer, Api, World};
 
 /// A request under a key is repeated for so long; then nobody knows.
 const REPEATED_FOR: Duration = Duration::from_secs(90);
+/// Records that the template makes.
+const TEMPLATE_RECORDS: usize = 3;
 /// Sets of records a writer holds at most; then it removes one.
 const HELD_MAX: usize = 5;
 /// What a replica may say while everything fails.
@@ -51,7 +53,7 @@ impl Tally {
     }
 }
 
-pub fn start(
+pub async fn start(
     world: &World,
     zones: &[Zone],
     writers: usize,
@@ -60,6 +62,7 @@ pub fn start(
 ) -> Vec<JoinHandle<Vec<Operation>>> {
     let mut started = Vec::new();
     for (zone, of) in zones.iter().enumerate() {
+        let template = template(of).await;
         for number in 0..writers {
             let writer = Writer {
                 zone,
@@ -69,12 +72,22 @@ pub fn start(
                 label: format!("z{zone}w{number}"),
                 done: Vec::new(),
                 held: Vec::new(),
+                template: template.clone(),
                 common: common.clone(),
             };
             started.push(tokio::spawn(writer.run()));
         }
     }
     started
+}
+
+/// One whose records are named by what is given to it.
+async fn template(of: &Zone) -> Value {
+    let record = |n: usize| json!({"name": format!("${{id}}r{n}"), "type": "TXT", "content": format!("${{id}}v{n}"), "ttl": 300});
+    let records: Vec<Value> = (0..TEMPLATE_RECORDS).map(record).collect();
+    let variables = json!([{"name": "id", "required": true}]);
+    let body = json!({"name": format!("of {}", of.domain.name), "records": records, "variables": variables});
+    of.api.post("/templates/", body).await.ok()["id"].clone()
 }
 
 struct Writer {
@@ -86,6 +99,8 @@ struct Writer {
     done: Vec<Operation>,
     /// What it was told is there: names and values.
     held: Vec<Vec<(String, String)>>,
+    /// The id of one that makes as many records as an operation has.
+    template: Value,
     common: Arc<Common>,
 }
 
@@ -107,12 +122,13 @@ impl Writer {
 
     async fn add(&mut self) -> bool {
         let id = format!("{}n{}", self.label, self.done.len());
-        let records: Vec<(String, String)> =
-            (0..self.rng.random_range(2..6)).map(|n| (format!("{id}r{n}"), format!("{id}v{n}"))).collect();
+        let kind = self.rng.random_range(0..5);
+        let count = if kind == 4 { TEMPLATE_RECORDS } else { self.rng.random_range(2..6) };
+        let records: Vec<(String, String)> = (0..count).map(|n| (format!("{id}r{n}"), format!("{id}v{n}"))).collect();
         let record = |(name, value): &(String, String)| json!({"name": name, "type": "TXT", "content": value});
         let rrset =
             |(name, value): &(String, String)| json!({"name": name, "type": "TXT", "records": [{"content": value}]});
-        let (kind, method, path, body): (&'static str, _, _, Value) = match self.rng.random_range(0..4) {
+        let (kind, method, path, body): (&'static str, _, _, Value) = match kind {
             0 => {
                 let records: Vec<Value> = records.iter().map(record).collect();
                 ("bulk", Method::POST, format!("{}/bulk", self.of.domain.records()), json!({ "records": records }))
@@ -129,6 +145,12 @@ impl Writer {
                 };
                 let changes: Vec<Value> = records.iter().map(with_op).collect();
                 ("values", Method::PATCH, self.of.domain.rrsets(), json!({ "changes": changes }))
+            }
+            4 => {
+                let variables = json!({ "id": id });
+                let body =
+                    json!({"template_id": self.template, "domain_id": self.of.domain.id, "variables": variables});
+                ("template", Method::POST, "/templates/".to_owned(), body)
             }
             _ => {
                 let lines: Vec<String> =
@@ -156,6 +178,20 @@ impl Writer {
             self.held.push(records);
         }
         applied.is_some()
+    }
+
+    /// What was answered is answered again, by whichever replica.
+    async fn again(&mut self, (method, path, body): (&Method, &str, &Value), id: &str, first: &Answer) {
+        let replica = &self.replicas[self.rng.random_range(0..self.replicas.len())];
+        let request = replica.request(method.clone(), path).json(body);
+        let request = request.header("X-Request-ID", format!("chaos-{id}-again"));
+        let request = request.header("Idempotency-Key", format!("chaos-{id}"));
+        if let Ok(answer) = replica.try_send(request).await
+            && !is_again(&answer, first)
+        {
+            let (request, status, text) = (&answer.request, answer.status, &answer.text);
+            self.common.wrong(format!("{request} for {id} again answered {status}: {text}; first {}", first.text));
+        }
     }
 
     /// Whether it was done, as far as it was said.
@@ -190,6 +226,9 @@ impl Writer {
             let is_running = answer.as_ref().is_ok_and(|answer| answer.body["code"] == "idempotency_in_progress");
             let is_final = applied == Some(true) || (applied == Some(false) && status < 500 && status != 0);
             if !keyed || (is_final && !is_running) {
+                if let (true, Ok(answer)) = (keyed && applied == Some(true), &answer) {
+                    self.again((&method, path, &body), &id, answer).await;
+                }
                 break (status, applied);
             }
             if began.elapsed() > REPEATED_FOR {
@@ -201,6 +240,14 @@ impl Writer {
         let values = records.iter().map(|(_, value)| value.clone()).collect();
         self.done.push(Operation { id, zone: self.zone, kind, values, removes, status, applied });
         applied
+    }
+}
+
+/// The same answer, or that there is none just now.
+fn is_again(answer: &Answer, first: &Answer) -> bool {
+    match answer.status {
+        200 | 204 => (answer.status, &answer.text) == (first.status, &first.text),
+        status => [409, 429, 502, 503, 504].contains(&status),
     }
 }
 

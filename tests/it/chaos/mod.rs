@@ -1,15 +1,21 @@
 //! Everything at once: api, worker, MariaDB, Redis and PowerDNS are killed, stopped, slowed and cut off at random while
-//! two tenants work with all kinds of operations at all replicas. Afterwards everything must be one story, and every
+//! four tenants work with all kinds of operations at all replicas. Afterwards everything must be one story, and every
 //! probe green again without a hand.
 //!
 //! `SCAIDNS_CHAOS_SECONDS` sets how long (15 unless told otherwise), `SCAIDNS_TEST_SEED` repeats the choices of a run;
 //! `just chaos SEED MINUTES` does both. What the kernel and the servers make of the choices differs each time.
 
+mod clocks;
+mod full_disk;
+mod imports;
 mod lives;
 mod mixed;
+mod signed;
 mod story;
+mod tenants;
 mod trouble;
 mod wire;
+mod writers;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,8 +30,9 @@ use crate::support::{Api, Trials, World, eventually_within, scaidns, trials};
 const SECONDS: u64 = 15;
 /// Beyond this a stopped server outlasts every time-out.
 const LONG_RUN: u64 = 120;
-/// Zones of each tenant that single records are written to, and those that all else is done to.
-const PLAIN_ZONES: usize = 2;
+const TENANTS: usize = 4;
+/// Zones of each tenant that single records are written to, and those of the first two that all else is done to.
+const PLAIN_ZONES: usize = 1;
 const MIXED_ZONES: usize = 2;
 /// Writers of each zone.
 const WRITERS: usize = 2;
@@ -34,7 +41,11 @@ const WRITERS: usize = 2;
 const GREEN_LIMIT: Duration = Duration::from_secs(120);
 
 pub fn tests() -> Trials {
-    trials![whatever_fails_under_whatever_load_everything_is_one_story_afterwards]
+    let mut all = trials![whatever_fails_under_whatever_load_everything_is_one_story_afterwards];
+    for more in [writers::tests(), full_disk::tests(), clocks::tests()] {
+        all.extend(more);
+    }
+    all
 }
 
 /// What all who work have in common.
@@ -61,14 +72,26 @@ impl Common {
 async fn whatever_fails_under_whatever_load_everything_is_one_story_afterwards() {
     let seed = seed("chaos");
     let seconds = number("SCAIDNS_CHAOS_SECONDS", SECONDS);
-    let mut world = World::builder("chaos").replicas(1).without_worker().env("METRICS_ENABLED", "true").start().await;
-    let plain = ledger::zones(&world, "plain", PLAIN_ZONES).await;
+    let mut world = World::builder("chaos")
+        .replicas(1)
+        .without_worker()
+        .env("METRICS_ENABLED", "true")
+        .env("DNSSEC_POLL_SECONDS", "1")
+        .start()
+        .await;
+    let tenants = tenants::tenants(&world, TENANTS - 2).await;
+    let plain = ledger::zones_of(&world, &tenants, "plain", PLAIN_ZONES).await;
     let zones = ledger::zones(&world, "mixed", MIXED_ZONES).await;
+    let signed = signed::zones(&world).await;
+    let large = world.live(&world.other(), "large").await;
     let mut troubles = trouble::Troubles::start(&world, seed, seconds >= LONG_RUN).await;
     world.urls = troubles.urls();
     let common = Arc::new(Common::default());
-    let mixed = mixed::start(&world, &zones, WRITERS, seed, &common);
-    let lives = lives::start(&world, seed, &common);
+    let begun = Arc::new(signed::Begun::default());
+    let mixed = mixed::start(&world, &zones, WRITERS, seed, &common).await;
+    let mut lives = lives::start(&world, seed, &common);
+    lives.extend(signed::start(&world, &signed, seed, &common, &begun));
+    let imports = imports::start(&world, &large, seed, &common);
     let load = Load::start(&world, &plain, WRITERS, seed);
 
     let faults = troubles.make(&mut world, Duration::from_secs(seconds)).await;
@@ -81,18 +104,22 @@ async fn whatever_fails_under_whatever_load_everything_is_one_story_afterwards()
     for life in lives {
         life.await.expect("a life went wrong");
     }
+    let versions = imports.await.expect("an import went wrong");
     green_again(&world).await;
     let tally = judge(&world, &plain, &attempts).await;
     story::tell(&world, &zones, &operations, &common).await;
     lives::compare(&world, &common).await;
+    imports::compare(&world, &large, &versions, &common).await;
+    signed::come_to_rest(&world, &signed).await;
     let wrong = std::mem::take(&mut *common.wrong.lock().unwrap_or_else(PoisonError::into_inner));
     let counts = format!(
-        "seed {seed}, {seconds} s: {} single and {} larger operations, {} domains and {} keys to their end, faults \
-         {faults:?}, violations {}\nsingle: {tally:?}\nlarger: {:?}",
+        "seed {seed}, {seconds} s: {} single and {} larger operations, {} domains and {} keys to their end, {} imports \
+         by jobs, signing {begun:?}, faults {faults:?}, violations {}\nsingle: {tally:?}\nlarger: {:?}",
         attempts.len(),
         operations.len(),
         common.domains.load(Ordering::Relaxed),
         common.keys.load(Ordering::Relaxed),
+        versions.done,
         wrong.len(),
         mixed::Tally::of(&operations),
     );

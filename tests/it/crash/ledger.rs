@@ -35,13 +35,36 @@ pub struct Zone {
     pub auditor: Api,
 }
 
+/// A tenant, by its admin.
+#[derive(Debug, Clone)]
+pub struct Tenancy {
+    /// With a key.
+    pub api: Api,
+    /// Logged in.
+    pub auditor: Api,
+}
+
+impl Tenancy {
+    /// The two that every world has.
+    pub fn usual(world: &World) -> Vec<Self> {
+        vec![
+            Self { api: world.admin(), auditor: world.admin_user() },
+            Self { api: world.other(), auditor: world.other_user() },
+        ]
+    }
+}
+
 /// Live zones, as many for each of the two tenants.
 pub async fn zones(world: &World, label: &str, per_tenant: usize) -> Vec<Zone> {
-    let tenants = [(world.admin(), world.admin_user()), (world.other(), world.other_user())];
+    zones_of(world, &Tenancy::usual(world), label, per_tenant).await
+}
+
+/// Live zones, as many for each of these tenants.
+pub async fn zones_of(world: &World, tenants: &[Tenancy], label: &str, per_tenant: usize) -> Vec<Zone> {
     let mut zones = Vec::new();
-    for (api, auditor) in tenants {
+    for Tenancy { api, auditor } in tenants {
         let made = (0..per_tenant).map(|_| async {
-            Zone { domain: world.live(&api, label).await, api: api.clone(), auditor: auditor.clone() }
+            Zone { domain: world.live(api, label).await, api: api.clone(), auditor: auditor.clone() }
         });
         zones.extend(futures::future::join_all(made).await);
     }
@@ -276,7 +299,7 @@ impl Writer {
         let answer = replica.try_call(method, path, body).await;
         let (status, said) = Said::of(&answer, id);
         if let Ok(answer) = &answer {
-            let usual = [200, 204, 409, 502, 503, 504].contains(&status);
+            let usual = [200, 204, 409, 429, 502, 503, 504].contains(&status);
             assert!(usual, "{} answered {status}: {}", answer.request, answer.text);
         }
         self.shared.attempts().push(Attempt {

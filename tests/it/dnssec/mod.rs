@@ -45,7 +45,7 @@ async fn quick(world: &World, api: &Api, label: &str) -> Domain {
 }
 
 /// Gives every record of a live domain this TTL, and some more records to ask for.
-async fn shorten(world: &World, api: &Api, domain: &Domain, ttl: u32) {
+pub async fn shorten(world: &World, api: &Api, domain: &Domain, ttl: u32) {
     for record in api.records_where(domain, "include_system=true").await {
         let mut change = json!({ "ttl": ttl });
         if record["type"] == "SOA" {
@@ -142,7 +142,7 @@ fn questions(domain: &Domain) -> Vec<(String, &'static str)> {
 }
 
 /// A validator of its own, with the domain's key as trust anchor, finds every kind of answer secure.
-async fn assert_validates(world: &World, api: &Api, domain: &Domain) {
+pub async fn assert_validates(world: &World, api: &Api, domain: &Domain) {
     let now = state(api, domain).await;
     let current = now["ksk"].as_array().into_iter().flatten().find(|key| key["state"] == "current").expect("a KSK");
     let key = current["dnskey"].as_str().expect("a DNSKEY").split(' ').collect::<Vec<_>>();

@@ -36,6 +36,7 @@ pub struct Builder {
     replicas: u16,
     worker: bool,
     env: Vec<(String, String)>,
+    mariadb: Vec<String>,
 }
 
 /// Everything one test, or all of them, stands on. Dropping it kills what it has started.
@@ -81,7 +82,7 @@ impl World {
     }
 
     pub fn builder(name: &'static str) -> Builder {
-        Builder { name, replicas: 2, worker: true, env: Vec::new() }
+        Builder { name, replicas: 2, worker: true, env: Vec::new(), mariadb: Vec::new() }
     }
 
     /// The tenant admin of Northwind with its key, at the first replica.
@@ -273,16 +274,22 @@ impl Builder {
         self
     }
 
+    /// One more option for MariaDB.
+    pub fn mariadb(mut self, option: &str) -> Self {
+        self.mariadb.push(option.to_owned());
+        self
+    }
+
     pub async fn start(self) -> World {
         let name = self.name;
         self.try_start().await.unwrap_or_else(|error| panic!("the world {name} does not start: {error}"))
     }
 
     async fn try_start(self) -> Result<World, String> {
-        let Self { name, replicas, worker, env: more } = self;
+        let Self { name, replicas, worker, env: more, mariadb } = self;
         let folder = reaper::folder(name);
         let ports = free_ports();
-        let servers = start_servers(&folder, ports).await?;
+        let servers = start_servers(&folder, ports, &mariadb).await?;
         let folder = folder.canonicalize().map_err(text)?;
         let secrets = servers.connection().secrets.clone();
         let scaikey = ScaiKey::start(scaikey::Settings {
@@ -444,13 +451,13 @@ pub fn port_base() -> String {
 
 /// One after the other: a MariaDB that starts removes what another one, being installed, has in the common folder for
 /// temporary tables. A stack beside this run may do so, too; then the folder is as before and it is tried again.
-async fn start_servers(folder: &Path, ports: Ports) -> Result<Servers, String> {
+async fn start_servers(folder: &Path, ports: Ports, mariadb: &[String]) -> Result<Servers, String> {
     static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     const TRIES: usize = 3;
     let _one = ONE.lock().await;
     let mut last = String::new();
     for _ in 0..TRIES {
-        match Servers::start(folder, ports).await {
+        match Servers::start_with(folder, ports, mariadb).await {
             Ok(servers) => return Ok(servers),
             Err(DevError::EndedEarly { name, tail, .. }) if name == "mariadb-install-db" => last = tail,
             Err(other) => return Err(other.to_string()),
