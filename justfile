@@ -36,6 +36,22 @@ chaos seed="" minutes="20":
 fuzz seconds="60":
     SCAIDNS_FUZZ_SECONDS={{seconds}} cargo test --lib -- tests::fuzz --nocapture
 
+# the same guided by coverage, all targets or one, each for so many seconds
+fuzz-deep seconds="300" target="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! { cargo +nightly --version && cargo fuzz --version; } >/dev/null 2>&1; then
+        echo "fuzz-deep needs nightly Rust and cargo-fuzz: rustup toolchain install nightly && cargo install --locked cargo-fuzz" >&2
+        exit 1
+    fi
+    target="{{target}}"
+    for name in ${target:-$(cargo +nightly fuzz list)}; do
+        found="$PWD/fuzz/target/found/$name" seeds="$PWD/fuzz/target/seeds/$name" kept="$PWD/fuzz/corpus/$name"
+        mkdir -p "$found" "$seeds" "$kept"
+        FUZZ_SEEDS="$seeds" cargo +nightly fuzz run --sanitizer none "$name" "$found" "$seeds" "$kept" -- \
+            -max_total_time={{seconds}} -timeout=5 -max_len=8192 -dict="$PWD/fuzz/words.dict"
+    done
+
 # rewrite the sources in the house's format
 fmt:
     cargo fmt

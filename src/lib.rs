@@ -16,6 +16,8 @@ pub mod config;
 pub mod dev;
 pub mod dns;
 pub mod fairness;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod http;
 pub mod ids;
 pub mod pdns;

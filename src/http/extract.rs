@@ -9,6 +9,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -188,7 +189,7 @@ impl FromRequestParts<Arc<Services>> for PresentedToken {
 }
 
 /// The token of `Bearer …`.
-fn bearer(authorization: &str) -> Option<&str> {
+pub(super) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
@@ -216,10 +217,14 @@ fn request_info(parts: &Parts, config: &Config) -> Result<RequestInfo, ApiError>
 /// The peer, or, behind trusted proxies, the first untrusted address of `X-Forwarded-For` from the right.
 pub fn client_address(headers: &HeaderMap, extensions: &Extensions, config: &Config) -> Option<IpAddr> {
     let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
-    let trusted = |address: &IpAddr| config.trusted_proxies.iter().any(|network| network.contains(address));
-    let mut address = peer.ip().to_canonical();
+    Some(address_behind(&config.trusted_proxies, peer.ip(), headers))
+}
+
+pub(super) fn address_behind(proxies: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let trusted = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
+    let mut address = peer.to_canonical();
     if !trusted(&address) {
-        return Some(address);
+        return address;
     }
     let forwarded: Vec<&str> = headers
         .get_all("x-forwarded-for")
@@ -235,10 +240,10 @@ pub fn client_address(headers: &HeaderMap, extensions: &Extensions, config: &Con
             break;
         }
     }
-    Some(address)
+    address
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))

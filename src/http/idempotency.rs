@@ -67,7 +67,7 @@ fn may_have_a_key(method: &Method) -> bool {
 }
 
 /// None: it does not have the form of a key.
-fn key_of(headers: &HeaderMap) -> Option<IdempotencyKey> {
+pub(super) fn key_of(headers: &HeaderMap) -> Option<IdempotencyKey> {
     let mut values = headers.get_all(HEADER).iter();
     let key = values.next().and_then(|value| value.to_str().ok()).and_then(IdempotencyKey::parse);
     key.filter(|_| values.next().is_none())
@@ -92,7 +92,7 @@ fn asked(parts: &axum::http::request::Parts, body: &Bytes, context: &Context) ->
 }
 
 /// A form's boundary is made up anew each time the same form is sent.
-fn without_boundary(headers: &HeaderMap, body: &Bytes) -> Bytes {
+pub(super) fn without_boundary(headers: &HeaderMap, body: &Bytes) -> Bytes {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = content_type
         .starts_with("multipart/")

@@ -12,6 +12,8 @@ mod domains;
 mod error;
 mod etag;
 mod extract;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod groups;
 mod health;
 mod history;
@@ -55,7 +57,7 @@ use tower_http::cors::CorsLayer;
 use crate::service::Services;
 
 pub use openapi::document;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub use paging::{decode_cursor, encode_cursor};
 pub use server::serve;
 

@@ -71,7 +71,7 @@ pub async fn find_servers_of(recursive: &Recursive<'_>, start: &Name) -> Result<
 }
 
 /// NXDOMAIN for the name itself: behind a CNAME it would speak of the CNAME's target (RFC 6604).
-fn says_missing(message: &Message, name: &Name) -> bool {
+pub(super) fn says_missing(message: &Message, name: &Name) -> bool {
     message.metadata.response_code == ResponseCode::NXDomain && !has_alias(message, name)
 }
 
@@ -80,7 +80,7 @@ fn has_alias(message: &Message, name: &Name) -> bool {
 }
 
 /// The NS set of exactly this name, from the answer section.
-fn nameservers_of(message: &Message, name: &Name) -> Vec<Name> {
+pub(super) fn nameservers_of(message: &Message, name: &Name) -> Vec<Name> {
     let mut names: Vec<Name> = message
         .answers
         .iter()
@@ -97,7 +97,7 @@ fn nameservers_of(message: &Message, name: &Name) -> Vec<Name> {
 }
 
 /// The apex of the zone that a negative answer comes from, if it lies strictly above the name.
-fn apex_above(message: &Message, name: &Name) -> Option<Name> {
+pub(super) fn apex_above(message: &Message, name: &Name) -> Option<Name> {
     if has_alias(message, name) {
         return None;
     }
@@ -108,7 +108,7 @@ fn apex_above(message: &Message, name: &Name) -> Option<Name> {
 }
 
 /// Whether names below are given to different holders: the root, a TLD, or on the public suffix list.
-fn is_public_suffix(name: &Name) -> bool {
+pub(super) fn is_public_suffix(name: &Name) -> bool {
     if name.num_labels() <= 1 {
         return true;
     }
@@ -118,7 +118,7 @@ fn is_public_suffix(name: &Name) -> bool {
 }
 
 /// The part of the name that a registry gives out: one label more than its public suffix.
-fn registrable_domain(name: &Name) -> Option<Name> {
+pub(super) fn registrable_domain(name: &Name) -> Option<Name> {
     let text = name.to_ascii();
     let domain = psl::domain_str(text.trim_end_matches('.'))?;
     let mut domain = Name::from_ascii(domain).ok()?;

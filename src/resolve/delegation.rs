@@ -43,7 +43,7 @@ impl DelegationOutcome {
 
 /// What one server of the parent says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
+pub(super) enum Said {
     /// Delegated to these.
     To(Vec<Name>),
     /// There is such a name, but no delegation.
@@ -74,7 +74,7 @@ fn name(text: &str) -> Option<Name> {
 
 /// Reads what a server of the parent answered about NS at the domain; `None` for a lame answer. An answer with
 /// authority and an NS set comes from a server that has the domain itself, too: that set is not the parent's.
-fn read(message: &Message, domain: &Name) -> Option<Said> {
+pub(super) fn read(message: &Message, domain: &Name) -> Option<Said> {
     let is_authoritative = message.metadata.authoritative;
     match message.metadata.response_code {
         ResponseCode::NXDomain if is_authoritative => Some(Said::Missing),

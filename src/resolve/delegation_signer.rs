@@ -40,7 +40,7 @@ pub async fn look(settings: &ResolveSettings, budget: &Budget, domain: &str) -> 
 }
 
 /// The DS RRset in an authoritative answer; `None` for a lame one, which counts as silence.
-fn read(message: &Message, domain: &Name) -> Option<(Vec<Ds>, Option<u32>)> {
+pub(super) fn read(message: &Message, domain: &Name) -> Option<(Vec<Ds>, Option<u32>)> {
     let code = message.metadata.response_code;
     if !message.metadata.authoritative || !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
         return None;

@@ -105,7 +105,7 @@ impl From<Spent> for Silence {
     }
 }
 
-enum Received {
+pub(super) enum Received {
     Whole(Box<Message>),
     Truncated,
 }
@@ -152,7 +152,7 @@ fn encode(question: &Question) -> Result<(u16, Vec<u8>), Silence> {
 /// The packet as the answer to the question, if it is one.
 ///
 /// A truncated answer is recognised by its header and question alone, as it may end in the middle of a record.
-fn accept(packet: &[u8], id: u16, question: &Question) -> Option<Received> {
+pub(super) fn accept(packet: &[u8], id: u16, question: &Question) -> Option<Received> {
     let mut decoder = BinDecoder::new(packet);
     let Header { metadata, counts, .. } = Header::read(&mut decoder).ok()?;
     let is_ours = metadata.id == id

@@ -27,6 +27,8 @@ mod cut;
 mod delegation;
 mod delegation_signer;
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod proof;
 mod recursive;
 mod serial;

@@ -56,7 +56,7 @@ async fn question(
     (message.metadata.response_code == ResponseCode::NoError).then_some(message)
 }
 
-fn signers(message: &Message, record_type: RecordType) -> Vec<u16> {
+pub(super) fn signers(message: &Message, record_type: RecordType) -> Vec<u16> {
     let covered = u16::from(record_type).to_be_bytes();
     let mut tags: Vec<u16> = rdata(message, RecordType::RRSIG)
         .filter(|rdata| rdata.get(RRSIG_TYPE) == Some(&covered[..]))

@@ -93,7 +93,7 @@ async fn talk(
     // the kernel's generator fails only on a broken machine; then nothing may be sent at all
     let id = rand::rngs::OsRng.try_next_u32().map_err(|_| TransferError::TimedOut)? as u16;
     let mut question = question(id, zone).ok_or(TransferError::Malformed)?;
-    let mut sequence = match key {
+    let sequence = match key {
         Some(key) => Some(Sequence::begin(key, clock, &mut question).ok_or(TransferError::Malformed)?),
         None => None,
     };
@@ -102,34 +102,12 @@ async fn talk(
     let length = u16::try_from(question.len()).map_err(|_| TransferError::Malformed)?;
     stream.write_all(&[&length.to_be_bytes()[..], &question].concat()).await?;
 
-    let mut gathered = Gathered { zone: zone.fqdn(), records: Vec::new(), soa: None, is_over: false };
-    let mut octets_left = OCTETS_MAX;
+    let mut gathered = Gathered::new(id, zone, sequence, records_max);
     while !gathered.is_over {
         let octets = timeout(SILENCE_MAX, next(&mut stream)).await.map_err(|_| TransferError::TimedOut)??;
-        octets_left = octets_left.checked_sub(octets.len()).ok_or(TransferError::TooLarge)?;
-        let message = Message::read(&octets)?;
-        if message.id != id || !message.is_response || message.is_truncated {
-            return Err(TransferError::Malformed);
-        }
-        // a server that takes the signature for wrong says so in one of its own, which is not signed
-        let distrust = sequence.as_mut().map_or(Ok(()), |sequence| sequence.check(&octets, &message));
-        if let Some(code) = refusal(message.code) {
-            return Err(match distrust {
-                Err(distrust @ (Distrust::Refused | Distrust::Clock)) => distrust.into(),
-                Err(_) if message.code == NOTAUTH => Distrust::Refused.into(),
-                _ => TransferError::Refused(code),
-            });
-        }
-        distrust?;
-        gathered.take(&octets, &message)?;
-        if gathered.records.len() > records_max {
-            return Err(TransferError::TooLarge);
-        }
+        gathered.take(&octets)?;
     }
-    match sequence.is_none_or(|sequence| sequence.is_settled()) {
-        true => Ok(gathered.records),
-        false => Err(Distrust::Unsigned.into()),
-    }
+    gathered.end()
 }
 
 async fn next(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
@@ -163,17 +141,60 @@ fn refusal(code: u8) -> Option<&'static str> {
 }
 
 /// What has come so far.
-struct Gathered {
+pub(super) struct Gathered<'a> {
+    /// Of the question.
+    id: u16,
     /// With its dot at the end.
     zone: String,
+    /// Where the question was signed.
+    sequence: Option<Sequence<'a>>,
+    records_max: usize,
+    octets_left: usize,
     records: Vec<TransferredRecord>,
     /// The first record, which comes once more at the end.
     soa: Option<(u32, String)>,
-    is_over: bool,
+    pub(super) is_over: bool,
 }
 
-impl Gathered {
-    fn take(&mut self, octets: &[u8], message: &Message) -> Result<(), TransferError> {
+impl<'a> Gathered<'a> {
+    pub(super) fn new(id: u16, zone: &ZoneName, sequence: Option<Sequence<'a>>, records_max: usize) -> Self {
+        let (zone, octets_left) = (zone.fqdn(), OCTETS_MAX);
+        Self { id, zone, sequence, records_max, octets_left, records: Vec::new(), soa: None, is_over: false }
+    }
+
+    /// The next message as it came.
+    pub(super) fn take(&mut self, octets: &[u8]) -> Result<(), TransferError> {
+        self.octets_left = self.octets_left.checked_sub(octets.len()).ok_or(TransferError::TooLarge)?;
+        let message = Message::read(octets)?;
+        if message.id != self.id || !message.is_response || message.is_truncated {
+            return Err(TransferError::Malformed);
+        }
+        // a server that takes the signature for wrong says so in one of its own, which is not signed
+        let distrust = self.sequence.as_mut().map_or(Ok(()), |sequence| sequence.check(octets, &message));
+        if let Some(code) = refusal(message.code) {
+            return Err(match distrust {
+                Err(distrust @ (Distrust::Refused | Distrust::Clock)) => distrust.into(),
+                Err(_) if message.code == NOTAUTH => Distrust::Refused.into(),
+                _ => TransferError::Refused(code),
+            });
+        }
+        distrust?;
+        self.add(octets, &message)?;
+        match self.records.len() > self.records_max {
+            true => Err(TransferError::TooLarge),
+            false => Ok(()),
+        }
+    }
+
+    /// The records, after the last message.
+    pub(super) fn end(self) -> Result<Vec<TransferredRecord>, TransferError> {
+        match self.sequence.is_none_or(|sequence| sequence.is_settled()) {
+            true => Ok(self.records),
+            false => Err(Distrust::Unsigned.into()),
+        }
+    }
+
+    fn add(&mut self, octets: &[u8], message: &Message) -> Result<(), TransferError> {
         if message.question.as_ref().is_some_and(|(name, kind)| *name != self.zone || *kind != TYPE_AXFR) {
             return Err(TransferError::Malformed);
         }

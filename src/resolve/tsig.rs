@@ -108,7 +108,7 @@ pub struct Sequence<'a> {
     key: &'a TsigKey,
     clock: &'a Clock,
     /// The signature before: the question's, then of the last answer that had one.
-    previous: Vec<u8>,
+    pub(super) previous: Vec<u8>,
     /// Answers since.
     unsigned: Vec<u8>,
     unsigned_count: u32,
@@ -234,6 +234,26 @@ fn append(message: &mut Vec<u8>, key: &TsigKey, signature: &Signature) -> Option
     Some(())
 }
 
+/// Signs an answer as a server does, for tests: behind the signature before, and what came unsigned since. Gives the
+/// signature alone, too.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn sign_answer(
+    key: &TsigKey,
+    message: &mut Vec<u8>,
+    (previous, unsigned): (&[u8], &[u8]),
+    is_first: bool,
+    time: u64,
+) -> Vec<u8> {
+    let original_id = u16::from_be_bytes([message[0], message[1]]);
+    let signature = Signature { time, fudge: FUDGE, mac: Vec::new(), original_id, error: 0, other: Vec::new() };
+    let said = if is_first { variables(key, &signature).expect("short") } else { timers(&signature) };
+    let length = (previous.len() as u16).to_be_bytes();
+    let parts = [&length[..], previous, unsigned, message, &said];
+    let mac = key.algorithm.sign(key.secret.expose_secret(), &parts).expect("signed");
+    append(message, key, &Signature { mac: mac.clone(), ..signature }).expect("appended");
+    mac
+}
+
 /// The algorithm's name and the signature.
 fn read(octets: &[u8], entry: &wire::Entry) -> Result<(String, Signature), Malformed> {
     let mut reader = Reader::of(octets, &entry.data);
@@ -263,15 +283,9 @@ mod tests {
         vec![0, id, if response { 0x84 } else { 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0]
     }
 
-    /// Signs an answer as a server does.
     fn answer(key: &TsigKey, previous: &[u8], unsigned: &[u8], is_first: bool, time: u64) -> (Vec<u8>, Vec<u8>) {
         let mut message = plain(7, true);
-        let signature = Signature { time, fudge: 300, mac: Vec::new(), original_id: 7, error: 0, other: Vec::new() };
-        let said = if is_first { variables(key, &signature).expect("short") } else { timers(&signature) };
-        let length = (previous.len() as u16).to_be_bytes();
-        let parts = [&length[..], previous, unsigned, &message, &said];
-        let mac = key.algorithm.sign(key.secret.expose_secret(), &parts).expect("signed");
-        append(&mut message, key, &Signature { mac: mac.clone(), ..signature }).expect("appended");
+        let mac = sign_answer(key, &mut message, (previous, unsigned), is_first, time);
         (message, mac)
     }
 

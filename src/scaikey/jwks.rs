@@ -57,7 +57,7 @@ impl JwksDocument {
 }
 
 /// A document without a single usable key is no reason to forget those that are known.
-fn usable_keys(document: JwksDocument) -> Result<HashMap<String, VerificationKey>, ScaiKeyError> {
+pub fn usable_keys(document: JwksDocument) -> Result<HashMap<String, VerificationKey>, ScaiKeyError> {
     let keys = document.into_keys();
     if keys.is_empty() {
         let reason = "no usable signing key in the key set".to_owned();

@@ -28,12 +28,22 @@ pub use statement::{Member, PartnerStatement, TenantStatement, UserGroupStatemen
 pub use token::{AccessToken, Issuer, TokenError};
 
 /// What is made of a token before its key is known; for those who try what no token should be.
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub fn open_token(text: &str) -> String {
     match token::open(text) {
         Ok(_) => "a token".to_owned(),
         Err(error) => error.to_string(),
     }
+}
+
+/// The ids of the keys that a key set gives, sorted; likewise.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn read_key_set(text: &[u8]) -> Result<Vec<String>, String> {
+    let document = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let keys = jwks::usable_keys(document).map_err(|error| error.to_string())?;
+    let mut ids: Vec<String> = keys.into_keys().collect();
+    ids.sort();
+    Ok(ids)
 }
 
 /// Why a call to ScaiKey came to nothing.

@@ -72,7 +72,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("readable").flatten() {
         let path = entry.path();
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        if name == "tests" || name == "testing" {
+        if name == "tests" || name == "testing" || name == "fuzzing" {
             continue;
         }
         if path.is_dir() {

@@ -72,6 +72,8 @@ pub use reader::ZoneView;
 pub use recovery::Recovered;
 pub use signing_step::{Decided, SigningStep, StepFacts, is_as_wanted, withdrawn};
 pub use status::Move;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use store::from_server;
 pub use transfers::{IncomingChange, Outgoing, OutgoingChange};
 pub use transition::{Departure, GoLive, claimed};
 

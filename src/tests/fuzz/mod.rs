@@ -1,5 +1,5 @@
-//! Fuzzing of everything that reads what a client, a file, ScaiKey or an outsider made up: no input may panic, take
-//! long, or be read in a way that does not hold when it is read again.
+//! Fuzzing by chance, in every run of the tests: no input may panic, take long, or be read in a way that does not hold
+//! when it is read again. What is tried is in `src/fuzzing/`; `fuzz/` drives the same by coverage.
 //!
 //! Each target begins with its seeds and what is kept in `fuzz/corpus/<target>/`, changes them at random, and goes on
 //! from whatever led to something new: an outcome, or an error text, that was not seen before.
@@ -8,9 +8,8 @@
 //! goes into the corpus.
 
 mod mutate;
-mod targets;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -18,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+
+use crate::fuzzing::{self, Outcome};
 
 /// How long each target runs, unless told otherwise.
 const SECONDS: u64 = 2;
@@ -28,45 +29,62 @@ const KEPT_MAX: usize = 2_000;
 /// Of an input; what bounds a body is tried elsewhere.
 const BYTES_MAX: usize = 8_192;
 
-/// What a target made of an input, in words: two inputs of one outcome are alike.
-pub type Outcome = String;
-
-#[test]
-fn record_contents() {
-    run("record", targets::record_seeds(), targets::record);
+/// A test for each target.
+macro_rules! driven {
+    ($($test:ident: $target:ident,)*) => {
+        const DRIVEN: &[&str] = &[$(stringify!($target)),*];
+        $(
+            #[test]
+            fn $test() {
+                run(stringify!($target), fuzzing::$target::seeds(), fuzzing::$target::run);
+            }
+        )*
+    };
 }
 
-#[test]
-fn zone_files() {
-    run("zone_file", targets::zone_file_seeds(), targets::zone_file);
+driven! {
+    record_contents: record,
+    zone_files: zone_file,
+    names: name,
+    tokens: token,
+    signatures_and_events: signature,
+    patterns: pattern,
+    cursors: cursor,
+    transfers: transfer,
+    answers_of_nameservers: answer,
+    heads_of_requests: header,
+    keys_and_delegation_signers: key_text,
+    key_sets: jwks,
+    templates: template,
+    zones_of_powerdns: server_zone,
 }
 
+/// What is not driven by both would be thought to be tried.
 #[test]
-fn names() {
-    run("name", targets::name_seeds(), targets::name);
+fn every_target_is_driven_here_and_by_coverage() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = |folder: &str| -> BTreeSet<String> {
+        let files = std::fs::read_dir(root.join(folder)).expect("a folder").flatten().map(|entry| entry.path());
+        let sources = files.filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
+        sources.map(|file| file.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+    };
+    let driven: BTreeSet<String> = DRIVEN.iter().map(|name| (*name).to_owned()).collect();
+    let mut targets = sources("src/fuzzing");
+    assert!(targets.remove("mod"), "the reading works");
+    assert_eq!(targets, driven, "src/fuzzing/ and the tests here");
+    assert_eq!(sources("fuzz/fuzz_targets"), driven, "fuzz/fuzz_targets/ and the tests here");
+    let manifest = std::fs::read_to_string(root.join("fuzz/Cargo.toml")).expect("readable");
+    let manifest: toml::Table = manifest.parse().expect("a manifest");
+    let programs = manifest["bin"].as_array().expect("programs").iter();
+    let programs: BTreeSet<String> = programs.map(|program| program["name"].as_str().expect("a name").into()).collect();
+    assert_eq!(programs, driven, "the programs of fuzz/Cargo.toml and the tests here");
+    for name in DRIVEN {
+        let program = std::fs::read_to_string(root.join(format!("fuzz/fuzz_targets/{name}.rs"))).expect("readable");
+        assert!(program.contains(&format!("drive!({name});")), "fuzz_targets/{name}.rs drives {name}");
+    }
 }
 
-#[test]
-fn tokens() {
-    run("token", targets::token_seeds(), targets::token);
-}
-
-#[test]
-fn signatures_and_events() {
-    run("signature", targets::signature_seeds(), targets::signature);
-}
-
-#[test]
-fn patterns() {
-    run("pattern", targets::pattern_seeds(), targets::pattern);
-}
-
-#[test]
-fn cursors() {
-    run("cursor", targets::cursor_seeds(), targets::cursor);
-}
-
-fn run(name: &str, mut kept: Vec<Vec<u8>>, target: fn(&str) -> Outcome) {
+fn run(name: &str, mut kept: Vec<Vec<u8>>, target: fn(&[u8]) -> Outcome) {
     let seed = number("SCAIDNS_TEST_SEED").unwrap_or_else(|| rand::random::<u32>().into());
     let end = Instant::now() + Duration::from_secs(number("SCAIDNS_FUZZ_SECONDS").unwrap_or(SECONDS));
     let mut rng = StdRng::seed_from_u64(seed);
@@ -94,17 +112,16 @@ fn run(name: &str, mut kept: Vec<Vec<u8>>, target: fn(&str) -> Outcome) {
     assert!(count > 0, "nothing was tried");
 }
 
-fn tried(name: &str, seed: u64, input: &[u8], target: fn(&str) -> Outcome) -> Outcome {
-    let text = String::from_utf8_lossy(input);
+fn tried(name: &str, seed: u64, input: &[u8], target: fn(&[u8]) -> Outcome) -> Outcome {
     let began = Instant::now();
-    let outcome = catch_unwind(AssertUnwindSafe(|| target(&text)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| target(input)));
     let took = began.elapsed();
     match outcome {
         Ok(outcome) if took < SLOW => outcome,
         failed => {
             let path = keep(name, input);
             let why = if failed.is_ok() { format!("took {took:?}") } else { "failed".to_owned() };
-            panic!("{why}, seed {seed}, kept in {}: {text:?}", path.display());
+            panic!("{why}, seed {seed}, kept in {}: {:?}", path.display(), String::from_utf8_lossy(input));
         }
     }
 }

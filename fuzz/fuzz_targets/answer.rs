@@ -1,0 +1,3 @@
+#![no_main]
+
+scaidns_fuzz::drive!(answer);
