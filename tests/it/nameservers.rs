@@ -97,7 +97,7 @@ async fn new_nameservers_come_into_every_zone_once_though_the_worker_is_killed_h
     api.patch(&inactive.path(), json!({"status": "inactive"})).await.ok();
     let deleted = live(&world, "deleted").await;
     api.delete(&deleted.path()).await.expect(204);
-    let follower = json!({"name": world.fresh("follower"), "domain_type": "secondary", "masters": ["127.0.0.1:9"]});
+    let follower = json!({"name": world.fresh("follower"), "domain_type": "secondary", "masters": ["127.0.0.1:5399"]});
     let follower = Domain::new(platform.post("/domains/", follower).await.ok());
     let untouched = api.get(&own.changes()).await.ok()["total"].clone();
 

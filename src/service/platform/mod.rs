@@ -1,8 +1,8 @@
 //! What the platform's admin has decided while the installation runs: settings, nameservers, authoritative domains. It
 //! is kept in MariaDB, and the environment says what holds until then.
 //!
-//! Every reader asks [`Platform`]. What that remembers is at most a second old, without anybody telling anybody: Redis
-//! has no part in it. Where a second is too much, as when a zone goes live, [`Platform::fresh`] reads anew.
+//! Every reader asks [`Platform`]. What that remembers is two seconds old at most, without anybody telling anybody:
+//! Redis has no part in it. Where that is too much, as when a zone goes live, [`Platform::fresh`] reads anew.
 
 mod authoritative;
 mod catalogue;
@@ -29,7 +29,7 @@ pub use config::{ConfigValue, get, list, set};
 pub use nameserver_set::NameserverSet;
 pub use rewrite::{KIND, RECURRING, run, sweep};
 
-/// How old what is remembered may be: a change counts everywhere after this long.
+/// After this long it is read again.
 const REMEMBERED_FOR: Duration = Duration::from_secs(1);
 
 /// Everything that the platform's admin decides, as it stands.
@@ -70,7 +70,7 @@ struct Inner {
     db: Db,
     config: Arc<Config>,
     known: Mutex<Known>,
-    /// One reads for all who find what is remembered too old.
+    /// Held by who reads what was remembered too long.
     reading: tokio::sync::Mutex<()>,
 }
 
@@ -87,13 +87,16 @@ impl Platform {
         Self { inner: Arc::new(Inner { db, config, known: Mutex::new(known), reading: tokio::sync::Mutex::default() }) }
     }
 
-    /// As they are, or were within the last second.
+    /// As they are, or were within the last second; within two while somebody else reads them. Nobody waits for another
+    /// one's look at a database that may not answer.
     pub async fn settings(&self) -> Result<Arc<PlatformSettings>> {
-        if let Some(settings) = self.remembered() {
+        if let Some(settings) = self.remembered(REMEMBERED_FOR) {
             return Ok(settings);
         }
-        let _reading = self.inner.reading.lock().await;
-        if let Some(settings) = self.remembered() {
+        let reading = self.inner.reading.try_lock();
+        if reading.is_err()
+            && let Some(settings) = self.remembered(2 * REMEMBERED_FOR)
+        {
             return Ok(settings);
         }
         self.fresh().await
@@ -114,7 +117,7 @@ impl Platform {
 
     /// For those who can neither wait nor fail: what was read last. It is read again beside that where it is too old.
     pub fn last_known(&self) -> Arc<PlatformSettings> {
-        if self.remembered().is_none() && self.inner.reading.try_lock().is_ok() {
+        if self.remembered(REMEMBERED_FOR).is_none() && self.inner.reading.try_lock().is_ok() {
             let platform = self.clone();
             tokio::spawn(async move {
                 if let Err(error) = platform.settings().await {
@@ -130,9 +133,9 @@ impl Platform {
         self.known_now().read_at = None;
     }
 
-    fn remembered(&self) -> Option<Arc<PlatformSettings>> {
+    fn remembered(&self, most: Duration) -> Option<Arc<PlatformSettings>> {
         let known = self.known_now();
-        let is_young = known.read_at.is_some_and(|read_at| read_at.elapsed() < REMEMBERED_FOR);
+        let is_young = known.read_at.is_some_and(|read_at| read_at.elapsed() < most);
         is_young.then(|| known.settings.clone())
     }
 
