@@ -32,7 +32,7 @@ pub async fn run() -> anyhow::Result<()> {
     }
     line("redis", redis);
     line("scaikey", scaikey_jwks);
-    let named = !services.config.nameservers.is_empty();
+    let named = !services.platform.settings().await?.nameservers.names.is_empty();
     let nameservers =
         if named { Ok(()) } else { Err("none: domains cannot go live; set NAMESERVERS, comma separated".to_owned()) };
     line("nameservers", &nameservers);

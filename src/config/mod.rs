@@ -10,13 +10,13 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 
 use reader::Reader;
-pub use reader::{ConfigProblem, ConfigProblems};
+pub use reader::{ConfigProblem, ConfigProblems, duration};
 
 /// The highest rate limit: beyond it the time between two requests is no longer told apart.
-const RATE_MAX: u32 = 10_000_000;
+pub const RATE_MAX: u32 = 10_000_000;
 /// In production a deletion can be taken back for so long at least: a number without its unit must not remove what
 /// somebody deleted by mistake a minute ago.
-const PURGE_AFTER_LEAST: Duration = Duration::from_secs(86_400);
+pub const PURGE_AFTER_LEAST: Duration = Duration::from_secs(86_400);
 
 /// What the operator decided.
 #[derive(Clone, Debug)]

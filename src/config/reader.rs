@@ -140,22 +140,10 @@ impl<'a> Reader<'a> {
     /// A time with its unit, as `90s`, `15m`, `12h` or `30d`; a bare number is seconds.
     pub fn duration(&mut self, name: &str, default: &str) -> Duration {
         let value = self.optional(name).unwrap_or_else(|| default.to_owned());
-        let (number, unit) = value.split_at(value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len()));
-        let seconds = match unit.trim() {
-            "" | "s" => Some(1),
-            "m" => Some(60),
-            "h" => Some(3_600),
-            "d" => Some(86_400),
-            _ => None,
-        };
-        let most = 100 * 366 * 86_400; // a century, so that no date overflows
-        match seconds.zip(number.parse::<u64>().ok()).and_then(|(unit, number)| number.checked_mul(unit)) {
-            Some(seconds) if (1..=most).contains(&seconds) => Duration::from_secs(seconds),
-            _ => {
-                self.problem(name, format!("must be a time as 90s, 15m, 12h or 30d, is {value:?}"));
-                Duration::from_secs(1)
-            }
-        }
+        duration(&value).unwrap_or_else(|| {
+            self.problem(name, format!("must be a time as 90s, 15m, 12h or 30d, is {value:?}"));
+            Duration::from_secs(1)
+        })
     }
 
     pub fn boolean(&mut self, name: &str, default: bool) -> bool {
@@ -283,6 +271,21 @@ impl<'a> Reader<'a> {
         }
         names
     }
+}
+
+/// Reads a time with its unit, from a second to a century.
+pub fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit.trim() {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let most = 100 * 366 * 86_400; // a century, so that no date overflows
+    let seconds = number.parse::<u64>().ok()?.checked_mul(unit)?;
+    (1..=most).contains(&seconds).then(|| Duration::from_secs(seconds))
 }
 
 fn split(value: &str) -> Vec<String> {

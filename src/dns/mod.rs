@@ -31,7 +31,9 @@ pub use edit::{
 pub use error::{FieldError, Warning};
 pub use key_name::key_name;
 pub use owner_name::OwnerName;
-pub use rdata::{CONTENT_CANONICAL_MAX, CONTENT_INPUT_MAX, Soa, canonical, canonical_from_server, for_server};
+pub use rdata::{
+    CONTENT_CANONICAL_MAX, CONTENT_INPUT_MAX, Soa, SoaTimers, canonical, canonical_from_server, for_server,
+};
 pub use record_type::{RecordType, TypeInfo, catalogue};
 pub use rrset::{Record, RecordRef, Rrset, RrsetChange, RrsetKey, is_same_rrset};
 pub use zone_content::ZoneContent;

@@ -407,7 +407,6 @@ pub fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
     };
     DomainDetail {
         tenant_id: row.tenant.to_string(),
-        nameservers,
         record_count: row.record_count,
         serial: transfer.as_ref().map_or(row.serial, |transfer| transfer.serial),
         dnssec_status: dnssec_status.to_owned(),
@@ -415,7 +414,8 @@ pub fn detail(services: &Services, found: ZoneDetail) -> DomainDetail {
         masters: source.map(|source| source.masters).unwrap_or_default(),
         tsig_key_id: tsig_key.map(|key| key.to_string()),
         transfer: transfer.map(transfer_item),
-        validation: validation.map(|validation| ValidationItem::new(services, &row, validation)),
+        validation: validation.map(|validation| ValidationItem::new(services, &nameservers, &row, validation)),
+        nameservers,
         cidr: row.cidr.clone(),
         template: template.map(template_item),
         deleted_at: row.deleted_at,

@@ -26,6 +26,7 @@ mod openapi;
 mod paging;
 mod paths;
 mod people;
+mod platform;
 mod rate_limit;
 mod record_search;
 mod records;

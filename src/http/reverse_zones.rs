@@ -220,7 +220,8 @@ pub async fn preview(
     let whole: IpNet = body.cidr.trim().parse().map_err(|_| Error::invalid("cidr", "must be a network"))?;
     let first = zones.first().ok_or_else(|| Error::invalid("cidr", "must be a network"))?;
     let network = network_item(first, whole);
-    let parent_records = parent_records(first, &services.config.nameservers);
+    let platform = services.platform.settings().await?;
+    let parent_records = parent_records(first, &platform.nameservers.names);
     let zones: Vec<NetworkItem> = match zones.len() {
         1 => Vec::new(),
         _ => zones.iter().map(|zone| network_item(zone, zone.network)).collect(),

@@ -9,8 +9,8 @@ use crate::service::Services;
 
 use super::{
     access_grants, api_keys, audit_logs, auth, bulk, dnssec, domains, groups, health, history, jobs, login, me,
-    record_search, records, reverse_zones, roles, rrsets, templates, tenants, tsig_keys, users, validation, webhooks,
-    zone_files,
+    platform, record_search, records, reverse_zones, roles, rrsets, templates, tenants, tsig_keys, users, validation,
+    webhooks, zone_files,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Services>> {
@@ -96,6 +96,10 @@ pub fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(tenants::get, tenants::update))
         .routes(routes!(tenants::list_partners))
         .routes(routes!(tenants::get_partner))
+        .routes(routes!(platform::list_config))
+        .routes(routes!(platform::get_config, platform::update_config))
+        .routes(routes!(platform::get_nameservers, platform::put_nameservers))
+        .routes(routes!(platform::get_domains, platform::put_domains))
         .routes(routes!(audit_logs::list))
         .routes(routes!(audit_logs::get))
         .routes(routes!(jobs::get))

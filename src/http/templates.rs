@@ -268,7 +268,7 @@ pub async fn built_ins(
     State(services): State<Arc<Services>>,
     Authenticated(context): Authenticated,
 ) -> Result<Json<BuiltInList>, ApiError> {
-    let nameservers = templates::nameservers(&services, &context)?;
+    let nameservers = templates::nameservers(&services, &context).await?;
     let of_domain = |name: &str, description: &str| BuiltInItem {
         name: name.to_owned(),
         description: description.to_owned(),

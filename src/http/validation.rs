@@ -74,8 +74,8 @@ pub struct CheckAnswer {
 }
 
 impl ValidationItem {
-    pub fn new(services: &Services, zone: &ZoneRow, row: ValidationRow) -> Self {
-        let validation::ChallengeRecord { name, record_type, value } = validation::dns_record(services, zone, &row);
+    pub fn new(services: &Services, nameservers: &[String], zone: &ZoneRow, row: ValidationRow) -> Self {
+        let validation::ChallengeRecord { name, record_type, value } = validation::dns_record(nameservers, zone, &row);
         let ValidationRow { id, zone: _, validation_type, status, challenge_value, expires_at, created_at } = row;
         let ttl = services.config.validation.challenge_ttl;
         Self {
@@ -99,7 +99,9 @@ pub async fn get(
     ApiPath(id): ApiPath<ZoneId>,
 ) -> Result<Json<Option<ValidationItem>>, ApiError> {
     let (zone, open) = validation::get(&services, &context, id).await?;
-    Ok(Json(open.map(|open| ValidationItem::new(&services, &zone, open))))
+    let platform = services.platform.settings().await?;
+    let item = |open| ValidationItem::new(&services, &platform.nameservers.names, &zone, open);
+    Ok(Json(open.map(item)))
 }
 
 /// A new challenge; the one before is superseded.
@@ -113,7 +115,8 @@ pub async fn start(
 ) -> Result<Json<ValidationItem>, ApiError> {
     let wanted = body.validation_type.as_deref().unwrap_or(TXT_RECORD);
     let (zone, challenge) = validation::start(&services, &context, id, wanted).await?;
-    Ok(Json(ValidationItem::new(&services, &zone, challenge)))
+    let platform = services.platform.settings().await?;
+    Ok(Json(ValidationItem::new(&services, &platform.nameservers.names, &zone, challenge)))
 }
 
 /// Looks for the challenge in the DNS; if it is there, the domain goes live.

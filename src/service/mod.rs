@@ -25,6 +25,7 @@ pub mod me;
 mod mirror;
 mod page;
 pub mod people;
+pub mod platform;
 pub mod quotas;
 pub mod rate_limits;
 pub mod readiness;

@@ -12,6 +12,7 @@ use crate::storage::{Db, StorageError};
 use super::denials::Denials;
 use super::dnssec::DnssecSettings;
 use super::identity::Identity;
+use super::platform::Platform;
 use super::rate_limits::RateLimits;
 use super::readiness::Readiness;
 use super::zone_names::ZoneNames;
@@ -28,6 +29,7 @@ pub struct Services {
     pub identity: Identity,
     pub rate_limits: RateLimits,
     pub denials: Denials,
+    pub platform: Platform,
     pub writer: ZoneWriter,
     pub zone_names: ZoneNames,
     pub readiness: Readiness,
@@ -60,17 +62,13 @@ impl Services {
         let scaikey = ScaiKey::new(&config.scaikey, clock.clone())?;
         let identity = Identity::new(&config, clock.clone(), db.clone(), scaikey.clone());
         let denials = Denials::new(db.clone());
-        let rate_limits = RateLimits::new(&config, clock.clone())?;
-        let writer = ZoneWriter::new(
-            db.clone(),
-            pdns.clone(),
-            clock.clone(),
-            config.nameservers.clone(),
-            config.pdns.dns_address.clone(),
-        );
+        let platform = Platform::new(db.clone(), config.clone());
+        let rate_limits = RateLimits::new(&config, platform.clone(), clock.clone())?;
+        let writer =
+            ZoneWriter::new(db.clone(), pdns.clone(), clock.clone(), platform.clone(), config.pdns.dns_address.clone());
         let readiness = Readiness::new(&config, db.clone(), pdns.clone(), scaikey.clone())?;
         let zone_names = ZoneNames::default();
-        let dnssec = DnssecSettings::new(&config);
+        let dnssec = DnssecSettings::new(&config, platform.clone());
         Ok(Self {
             config,
             clock,
@@ -81,6 +79,7 @@ impl Services {
             identity,
             rate_limits,
             denials,
+            platform,
             writer,
             zone_names,
             readiness,

@@ -14,6 +14,7 @@ use crate::tenancy::ZoneStatus;
 
 use super::audit;
 use super::context::ActorRecord;
+use super::platform::PlatformSettings;
 use super::zones::{go_live, load, may_skip_proof, zone_resource};
 use super::{Context, Error, RequestInfo, Result, Services};
 
@@ -48,24 +49,29 @@ pub struct ChallengeRecord {
 }
 
 /// What is to be published: a TXT record in the domain, or one of the domain's NS records at its parent.
-pub fn dns_record(services: &Services, zone: &ZoneRow, row: &ValidationRow) -> ChallengeRecord {
-    let value = expected(services, row);
+pub fn dns_record(nameservers: &[String], zone: &ZoneRow, row: &ValidationRow) -> ChallengeRecord {
+    let value = expected(nameservers, row);
     match row.validation_type.as_str() {
         NAMESERVERS => ChallengeRecord { name: zone.name.as_str().to_owned(), record_type: "NS", value },
         _ => ChallengeRecord { name: format!("{CHALLENGE_LABEL}.{}", zone.name), record_type: "TXT", value },
     }
 }
 
-fn expected(services: &Services, row: &ValidationRow) -> String {
+fn expected(nameservers: &[String], row: &ValidationRow) -> String {
     let challenge = &row.challenge_value;
-    match (row.validation_type.as_str(), services.config.nameservers.first()) {
+    match (row.validation_type.as_str(), nameservers.first()) {
         (NAMESERVERS, Some(first)) => format!("{challenge}.{first}"),
         _ => format!("scaidns-verify={challenge}"),
     }
 }
 
 /// A challenge about to be made: 128 random bits of its own.
-pub fn new_challenge(services: &Services, zone: ZoneId, validation_type: &'static str) -> ValidationRow {
+pub fn new_challenge(
+    services: &Services,
+    platform: &PlatformSettings,
+    zone: ZoneId,
+    validation_type: &'static str,
+) -> ValidationRow {
     let mut value = [0u8; 16];
     rand::rng().fill_bytes(&mut value);
     let now = services.clock.now();
@@ -75,7 +81,7 @@ pub fn new_challenge(services: &Services, zone: ZoneId, validation_type: &'stati
         validation_type: validation_type.to_owned(),
         status: "pending".to_owned(),
         challenge_value: hex::encode(value),
-        expires_at: now + services.config.validation.expiry,
+        expires_at: now + platform.terms.validation_expiry,
         created_at: now,
     }
 }
@@ -110,7 +116,8 @@ pub async fn start(
             return Err(Error::invalid("validation_type", format!("unknown validation type; {offered}")));
         }
     };
-    let challenge = new_challenge(services, zone, validation_type);
+    let platform = services.platform.settings().await?;
+    let challenge = new_challenge(services, &platform, zone, validation_type);
     let mut tx = services.db.begin().await?;
     let row = zones::lock(&mut tx, access.zone().id).await?.ok_or(Error::NotFound("Domain"))?;
     if row.status != ZoneStatus::PendingValidation {
@@ -192,7 +199,8 @@ async fn look(
     force_transfer: bool,
 ) -> Result<CheckResult> {
     begin(services, context, row, open).await?;
-    if let Err(message) = published(services, row, open).await {
+    let platform = services.platform.settings().await?;
+    if let Err(message) = published(services, &platform.nameservers.names, row, open).await {
         end(services, context, row, open, ("verifying", "failed")).await?;
         return Ok(CheckResult::not_yet(message, Some(open.id)));
     }
@@ -201,10 +209,15 @@ async fn look(
 }
 
 /// Whether the DNS shows what the challenge asks for; if not, what is to be said of it.
-async fn published(services: &Services, row: &ZoneRow, open: &ValidationRow) -> std::result::Result<(), String> {
-    let (name, expected) = (row.name.as_str(), expected(services, open));
+async fn published(
+    services: &Services,
+    nameservers: &[String],
+    row: &ZoneRow,
+    open: &ValidationRow,
+) -> std::result::Result<(), String> {
+    let (name, expected) = (row.name.as_str(), expected(nameservers, open));
     if open.validation_type == NAMESERVERS {
-        let wanted = wanted_nameservers(services, &expected);
+        let wanted = wanted_nameservers(nameservers, &expected);
         let outcome = services.resolve.delegation_proof(name, &wanted).await;
         return if outcome == DelegationOutcome::Proven { Ok(()) } else { Err(outcome.message(name)) };
     }
@@ -213,8 +226,8 @@ async fn published(services: &Services, row: &ZoneRow, open: &ValidationRow) -> 
 }
 
 /// What the parent's NS set must hold: the platform's nameservers, and the name that was made for this claim.
-fn wanted_nameservers(services: &Services, own: &str) -> Vec<String> {
-    services.config.nameservers.iter().cloned().chain([own.to_owned()]).collect()
+fn wanted_nameservers(nameservers: &[String], own: &str) -> Vec<String> {
+    nameservers.iter().cloned().chain([own.to_owned()]).collect()
 }
 
 /// A look begins; one that is never heard of again can be repeated like any other.

@@ -76,7 +76,7 @@ pub(super) async fn make_room(services: &Services, context: &Context, claim: &Zo
 /// Removes what was deleted long enough ago, the oldest first; how many it were.
 pub async fn purge(services: &Services) -> Result<u64> {
     const ZONES_PER_RUN: u32 = 50; // each takes a DELETE and two commits; the next run goes on
-    let before = services.clock.now() - services.config.purge_after;
+    let before = services.clock.now() - services.platform.settings().await?.terms.purge_after;
     let mut purged = 0;
     for row in within(zones_stored::deleted_before(&services.db, before, ZONES_PER_RUN)).await? {
         let context = nobody("purge", row.tenant);

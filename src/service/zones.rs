@@ -15,6 +15,7 @@ use crate::tenancy::{SigningTerms, ZoneStatus, ZoneType};
 
 use super::audit::{self, Resource};
 use super::context::ActorRecord;
+use super::platform::PlatformSettings;
 use super::records::{RecordFilter, listed};
 use super::templates::claimed::{self, Choice};
 use super::transfers::{self, TransferState};
@@ -28,7 +29,6 @@ use super::{Context, Error, PageRequest, Result, Services, quotas};
 const DESCRIPTION_MAX: usize = 1_000;
 /// A zone's settings are for people and small tools, not a store.
 const SETTINGS_BYTES_MAX: usize = 16 * 1024;
-const DEFAULT_TTL: u32 = 3_600; // contract
 
 /// A zone to be claimed.
 #[derive(Clone, Debug)]
@@ -165,7 +165,7 @@ pub(super) async fn detail(services: &Services, mut row: ZoneRow, access: &ZoneA
     let transfer = transfers::state(services, &row).await.ok().flatten();
     Ok(ZoneDetail {
         row,
-        nameservers: services.config.nameservers.clone(),
+        nameservers: services.platform.settings().await?.nameservers.names.clone(),
         validation,
         source,
         transfer,
@@ -198,13 +198,14 @@ pub async fn create(services: &Services, context: &Context, claim: ZoneClaim) ->
     let access = decide_tenant(&context.caller, Permission::DomainsCreate)?;
     let source = check_source(services, context, &claim).await?;
     let choice = claim.template.clone();
-    let zone = check_claim(services, context, claim)?;
+    let platform = services.platform.settings().await?;
+    let zone = check_claim(services, &platform, context, claim)?;
     let needs_proof = needs_proof(services, context, &zone.name).await?;
     if !needs_proof {
         // it is to go live at once: said before the claim is made rather than after
         services.writer.check_service(&zone.name).await?;
     }
-    let challenge = needs_proof.then(|| new_challenge(services, zone.id, TXT_RECORD));
+    let challenge = needs_proof.then(|| new_challenge(services, &platform, zone.id, TXT_RECORD));
     if !was_made(services, context, zone.id).await? {
         let template = claimed::chosen(services, context, &zone, choice).await?;
         let more = With { challenge, source, template };
@@ -233,7 +234,12 @@ async fn was_made(services: &Services, context: &Context, zone: ZoneId) -> Resul
     }
 }
 
-fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Result<NewZone> {
+fn check_claim(
+    services: &Services,
+    platform: &PlatformSettings,
+    context: &Context,
+    claim: ZoneClaim,
+) -> Result<NewZone> {
     let ZoneClaim { name, zone_type, default_ttl, description, cidr, masters: _, tsig_key_id: _, template: _ } = claim;
     let zone_type = ZoneType::parse(&zone_type)
         .ok_or_else(|| Error::invalid("domain_type", format!("unknown domain type '{}'", printable(&zone_type))))?;
@@ -249,7 +255,7 @@ fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Resu
             format!("a {} zone lies below in-addr.arpa or ip6.arpa", zone_type.as_str()),
         ));
     }
-    if !context.caller.is_platform_admin() && touches_platform(&name, &services.config.nameservers) {
+    if !context.caller.is_platform_admin() && touches_platform(&name, &platform.nameservers.names) {
         return Err(invalid_name("Invalid domain name"));
     }
     let cidr = checked_network(&name, zone_type, cidr.as_deref())?;
@@ -257,7 +263,7 @@ fn check_claim(services: &Services, context: &Context, claim: ZoneClaim) -> Resu
         id: ZoneId(context.request.new_object()),
         name,
         zone_type,
-        default_ttl: checked_ttl(default_ttl.unwrap_or(DEFAULT_TTL))?,
+        default_ttl: checked_ttl(default_ttl.unwrap_or(platform.terms.default_ttl))?,
         description: checked_description(description)?,
         cidr,
         now: services.clock.now(),
@@ -305,8 +311,9 @@ fn touches_platform(name: &ZoneName, nameservers: &[String]) -> bool {
         .any(|server| name.is_at_or_below(server) || server == name.as_str() || server.ends_with(&format!(".{name}")))
 }
 
-/// Whether the name must be proven: not below a zone of one's own, and not for holders of `validation:bypass` either,
-/// but always where another tenant's live zone is at, above or below it.
+/// Whether the name must be proven: not below a zone of one's own, and neither for holders of `validation:bypass` nor
+/// below a domain that the platform itself answers for, but always where another tenant's live zone is at, above or
+/// below it.
 async fn needs_proof(services: &Services, context: &Context, name: &ZoneName) -> Result<bool> {
     let tenant = context.caller.tenant;
     let above = within(zones::live_at_or_above(&services.db, name)).await?;
@@ -318,7 +325,10 @@ async fn needs_proof(services: &Services, context: &Context, name: &ZoneName) ->
     }
     let foreign_above = above.iter().any(|zone| zone.tenant_id != tenant.0);
     let bypass = decide_tenant(&context.caller, Permission::ValidationBypass).is_ok();
-    Ok(!bypass || foreign_above || foreign_below)
+    let platform = services.platform.settings().await?;
+    let is_platforms =
+        platform.authoritative_domains.iter().any(|above| name != above && name.is_at_or_below(above.as_str()));
+    Ok(!(bypass || is_platforms) || foreign_above || foreign_below)
 }
 
 /// Whether a holder of `validation:bypass` may use it for this zone.
@@ -361,6 +371,7 @@ async fn insert(
         (Value::Null, after),
         zone.now,
     )];
+    let usual = services.platform.settings().await?.terms.quotas;
     let mut tx = services.db.begin().await?;
     let settings = zones::lock_tenant(&mut tx, access.tenant()).await?;
     zones::insert(&mut tx, access, zone).await.map_err(|error| {
@@ -376,7 +387,7 @@ async fn insert(
     if let Some(template) = &template {
         zone_templates::insert(&mut tx, zone.id, template).await?;
     }
-    quotas::check_zones(&mut tx, access.tenant(), &settings).await?;
+    quotas::check_zones(&mut tx, access.tenant(), &settings, usual).await?;
     if let Some(challenge) = &challenge {
         validations::supersede(&mut tx, challenge).await?;
         let started = json!({ "validation_id": challenge.id, "validation_type": challenge.validation_type });

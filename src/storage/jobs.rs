@@ -134,6 +134,12 @@ pub async fn create(tx: &mut Transaction<'_, MySql>, job: &NewJob) -> Result<()>
     Ok(())
 }
 
+/// Whether a job of this kind is not over yet.
+pub async fn is_under_way(db: &Db, kind: &str) -> Result<bool> {
+    let query = sqlx::query_scalar::<_, i64>("SELECT 1 FROM jobs WHERE look_at IS NOT NULL AND kind = ? LIMIT 1");
+    Ok(query.bind(kind).fetch_optional(db.pool()).await?.is_some())
+}
+
 /// Jobs of these kinds that nobody holds, those that wait longest first.
 pub async fn due(db: &Db, kinds: &[&str], limit: u32) -> Result<Vec<DueJob>> {
     if kinds.is_empty() {

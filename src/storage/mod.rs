@@ -23,6 +23,7 @@ pub mod inbox;
 pub mod intents;
 pub mod jobs;
 pub mod logged_out;
+pub mod platform_settings;
 pub mod record_ids;
 pub mod recurring_jobs;
 pub mod revocations;
@@ -37,6 +38,7 @@ pub mod testing;
 pub mod tsig_keys;
 pub mod validations;
 pub mod zone_lists;
+pub mod zone_nameservers;
 pub mod zone_templates;
 pub mod zones;
 

@@ -7,7 +7,7 @@ mod zone;
 use serde::{Deserialize, Serialize};
 
 pub use quotas::Quotas;
-pub use signing_terms::SigningTerms;
+pub use signing_terms::{DAYS_MAX, SigningTerms};
 pub use zone::{ZoneStatus, ZoneType};
 
 /// Whether a partner, tenant, user or group may act. Written upper case by ScaiKey, lower case here.

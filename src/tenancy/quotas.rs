@@ -1,4 +1,5 @@
-//! What a tenant may use, as its settings say; where they say nothing, or nonsense, what every tenant may.
+//! What a tenant may use, as its settings say; where they say nothing, or nonsense, what the platform gives every
+//! tenant.
 
 use serde_json::Value;
 
@@ -31,8 +32,7 @@ impl Default for Quotas {
 
 impl Quotas {
     /// Reads a tenant's settings, a JSON object.
-    pub fn read(settings: &str) -> Self {
-        let defaults = Self::default();
+    pub fn read(settings: &str, defaults: Self) -> Self {
         // most tenants have none, and this is read at each request
         if settings == "{}" {
             return defaults;
@@ -54,11 +54,13 @@ mod tests {
 
     #[test]
     fn what_the_settings_do_not_say_is_as_for_every_tenant() {
-        assert_eq!(Quotas::read("{}"), Quotas::default());
-        let read = Quotas::read(r#"{"max_domains": 0, "requests_per_minute": 5, "colour": "red"}"#);
+        assert_eq!(Quotas::read("{}", Quotas::default()), Quotas::default());
+        let read = Quotas::read(r#"{"max_domains": 0, "requests_per_minute": 5, "colour": "red"}"#, Quotas::default());
         assert_eq!(read, Quotas { max_domains: 0, requests_per_minute: Some(5), ..Quotas::default() });
+        let given = Quotas { max_domains: 7, max_api_keys: 8, ..Quotas::default() };
+        assert_eq!(Quotas::read(r#"{"max_domains": 9}"#, given), Quotas { max_domains: 9, ..given });
         for nonsense in ["", "[]", "null", r#"{"max_domains": -1, "max_api_keys": "many", "requests_per_minute": 0}"#] {
-            assert_eq!(Quotas::read(nonsense), Quotas::default(), "{nonsense}");
+            assert_eq!(Quotas::read(nonsense, Quotas::default()), Quotas::default(), "{nonsense}");
         }
     }
 }

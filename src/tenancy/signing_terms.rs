@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// Ten years; more is a slip of the finger.
-const DAYS_MAX: u32 = 3_650;
+pub const DAYS_MAX: u32 = 3_650;
 
 /// What settings say, in days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -150,6 +150,13 @@ const ROUTES: &[(&str, &str, Who)] = &[
     ("PATCH", "/api/v1/admin/tenants/{tenant_id}", Who::Platform),
     ("GET", "/api/v1/admin/partners", Who::Platform),
     ("GET", "/api/v1/admin/partners/{partner_id}", Who::Platform),
+    ("GET", "/api/v1/admin/config", Who::Platform),
+    ("GET", "/api/v1/admin/config/{key}", Who::Platform),
+    ("PATCH", "/api/v1/admin/config/{key}", Who::Platform),
+    ("GET", "/api/v1/admin/nameservers", Who::Platform),
+    ("PUT", "/api/v1/admin/nameservers", Who::Platform),
+    ("GET", "/api/v1/admin/authoritative-domains", Who::Platform),
+    ("PUT", "/api/v1/admin/authoritative-domains", Who::Platform),
     ("GET", "/api/v1/admin/audit-logs/", Who::Holds("audit:read")),
     ("GET", "/api/v1/admin/audit-logs/{log_id}", Who::Holds("audit:read")),
     ("GET", "/api/v1/jobs/{job_id}", Who::Holds("domains:read")),
@@ -327,8 +334,10 @@ async fn another_tenants_objects_are_404_on_every_route() {
     let (document, operations) = operations(&admin).await;
     let (mut with_objects, mut collections) = (0, 0);
     for operation in &operations {
-        let mut path = operation.path.clone();
-        for name in operation.parameters() {
+        // a setting of the platform is nobody's object, and no secret: who may not read it is told so
+        let mut path = operation.path.replace("{key}", "default_ttl");
+        let is_platforms = path != operation.path;
+        for name in operation.parameters().into_iter().filter(|name| *name != "key") {
             let (_, id) = objects.iter().find(|(known, _)| *known == name).unwrap_or_else(|| {
                 panic!("{} has the parameter {name}; give this test an object of tenant A for it", operation.path)
             });
@@ -353,7 +362,9 @@ async fn another_tenants_objects_are_404_on_every_route() {
                 assert_eq!(answer.status, 403, "{described}");
                 continue;
             }
-            if operation.parameters().is_empty() {
+            if is_platforms {
+                answer.refused(403, "permission_denied");
+            } else if operation.parameters().is_empty() {
                 collections += 1;
             } else {
                 with_objects += 1;
@@ -402,6 +413,7 @@ fn filled(operation: &Operation, domain: &Domain, record: &Value) -> String {
             "template_id" => "tpl_00000000000000000000000001",
             "domain_id" => domain.id.as_str(),
             "ip" => "192.0.2.1",
+            "key" => "default_ttl",
             _ => "x",
         };
         path.replace(&format!("{{{name}}}"), value)

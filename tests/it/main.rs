@@ -30,10 +30,12 @@ mod layers;
 mod life;
 mod login;
 mod me;
+mod nameservers;
 mod openapi;
 mod operations;
 mod overload;
 mod people;
+mod platform;
 mod policy;
 mod preconditions;
 mod quotas;
@@ -85,10 +87,12 @@ fn main() -> ExitCode {
         ("login", login::tests()),
         ("life", life::tests()),
         ("me", me::tests()),
+        ("nameservers", nameservers::tests()),
         ("openapi", openapi::tests()),
         ("operations", operations::tests()),
         ("overload", overload::tests()),
         ("people", people::tests()),
+        ("platform", platform::tests()),
         ("policy", policy::tests()),
         ("preconditions", preconditions::tests()),
         ("quotas", quotas::tests()),

@@ -51,6 +51,8 @@ pub enum Operation {
     Update { target: RecordRef, content: Option<String>, ttl: Option<u32>, disabled: Option<bool> },
     /// Another TTL for the whole RRset of a record that stands there, meant as such: its siblings need no remark.
     SetTtl { target: RecordRef, ttl: u32 },
+    /// Another primary name server in the SOA, which no caller changes. With a dot at its end.
+    SetPrimary { target: RecordRef, primary: String },
     /// A record that goes.
     Delete { target: RecordRef },
 }
@@ -60,7 +62,10 @@ impl Operation {
     pub fn rrset_key(&self) -> RrsetKey {
         match self {
             Self::Add { name, record_type, .. } => RrsetKey { name: name.clone(), record_type: record_type.clone() },
-            Self::Update { target, .. } | Self::SetTtl { target, .. } | Self::Delete { target } => target.key.clone(),
+            Self::Update { target, .. }
+            | Self::SetTtl { target, .. }
+            | Self::SetPrimary { target, .. }
+            | Self::Delete { target } => target.key.clone(),
         }
     }
 }

@@ -89,6 +89,7 @@ impl<'a> Session<'a> {
                 self.update(target, content.as_deref(), *ttl, *disabled)
             }
             Operation::SetTtl { target, ttl } => self.set_ttl(target, *ttl),
+            Operation::SetPrimary { target, primary } => self.set_primary(target, primary),
             Operation::Delete { target } => self.delete(target),
         }
     }
@@ -161,6 +162,15 @@ impl<'a> Session<'a> {
         self.modify(&target.key, |rrset| rrset.ttl = ttl);
         let after = RecordState { ttl, ..before.clone() };
         Ok(OperationOutcome { before: Some(before), after: Some(after), warnings })
+    }
+
+    fn set_primary(&mut self, target: &RecordRef, primary: &str) -> Result<OperationOutcome, OperationError> {
+        let (position, before) = self.find(target)?;
+        let soa = Soa { mname: primary.to_owned(), ..Soa::parse(&before.reference.content)? };
+        let reference = RecordRef { key: target.key.clone(), content: soa.to_string() };
+        self.modify(&target.key, |rrset| rrset.records[position].content.clone_from(&reference.content));
+        let after = RecordState { reference, ..before.clone() };
+        Ok(OperationOutcome { before: Some(before), after: Some(after), warnings: Vec::new() })
     }
 
     fn delete(&mut self, target: &RecordRef) -> Result<OperationOutcome, OperationError> {

@@ -46,7 +46,7 @@ use super::rrset::Rrset;
 use super::zone_content::ZoneContent;
 use super::zone_name::ZoneName;
 
-pub use soa::Soa;
+pub use soa::{Soa, SoaTimers};
 
 /// Longest content that is looked at, in octets. No content that fits into a database column comes near it.
 pub const CONTENT_INPUT_MAX: usize = 100_000;

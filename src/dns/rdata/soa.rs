@@ -38,17 +38,33 @@ pub struct Soa {
     pub minimum: u32,
 }
 
+/// The timers of an SOA, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoaTimers {
+    pub refresh: u32,
+    pub retry: u32,
+    pub expire: u32,
+    pub minimum: u32,
+}
+
+impl Default for SoaTimers {
+    fn default() -> Self {
+        Self { refresh: REFRESH, retry: RETRY, expire: EXPIRE, minimum: MINIMUM }
+    }
+}
+
 impl Soa {
     /// The SOA that a zone begins with; `ns1` is the first of the platform's name servers, with or without dot.
-    pub fn initial(ns1: &str, zone: &ZoneName, serial: u32) -> Self {
+    pub fn initial(ns1: &str, zone: &ZoneName, serial: u32, timers: SoaTimers) -> Self {
+        let SoaTimers { refresh, retry, expire, minimum } = timers;
         Self {
             mname: format!("{}.", ns1.strip_suffix('.').unwrap_or(ns1).to_ascii_lowercase()),
             rname: format!("hostmaster.{zone}."),
             serial,
-            refresh: REFRESH,
-            retry: RETRY,
-            expire: EXPIRE,
-            minimum: MINIMUM,
+            refresh,
+            retry,
+            expire,
+            minimum,
         }
     }
 
@@ -157,7 +173,7 @@ mod tests {
     #[test]
     fn the_first_soa_of_a_zone_reads_back() {
         let zone = ZoneName::parse("example.com").expect("valid");
-        let soa = Soa::initial("ns1.platform.test", &zone, 7);
+        let soa = Soa::initial("ns1.platform.test", &zone, 7, SoaTimers::default());
         let text = "ns1.platform.test. hostmaster.example.com. 7 10800 3600 604800 3600";
         assert_eq!(soa.to_string(), text);
         assert_eq!(Soa::parse(text), Ok(soa));

@@ -310,6 +310,7 @@ async fn issue(
         created_at: now,
         updated_at: now,
     };
+    let usual = services.platform.settings().await?.terms.quotas;
     in_time(async {
         let mut tx = services.db.begin().await?;
         if by.request.is_repeated()
@@ -319,7 +320,7 @@ async fn issue(
             return Ok(IssuedKey { key: made, secret: None });
         }
         let (settings, count) = store::lock_and_count(&mut tx, tenant).await?;
-        check_quota(&settings, count)?;
+        check_quota(&settings, usual, count)?;
         store::insert(&mut tx, &key, &hash).await?;
         let entry = by.entry("api_key.create", &key, (Value::Null, described(&key)));
         storage::audit::append(&mut tx, None, &[entry]).await?;
@@ -383,8 +384,8 @@ async fn tenant(services: &Services, id: TenantId) -> Result<TenantRow> {
     found.ok_or(Error::NotFound("Tenant"))
 }
 
-fn check_quota(settings: &str, count: u64) -> Result<()> {
-    let most = Quotas::read(settings).max_api_keys;
+fn check_quota(settings: &str, usual: Quotas, count: u64) -> Result<()> {
+    let most = Quotas::read(settings, usual).max_api_keys;
     if count < u64::from(most) { Ok(()) } else { Err(quotas::exceeded("max_api_keys", most)) }
 }
 

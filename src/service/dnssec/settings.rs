@@ -13,6 +13,7 @@ use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{Db, within};
 use crate::tenancy::SigningTerms;
 
+use super::super::platform::Platform;
 use super::super::{Error, Result};
 
 /// PowerDNS's settings change with a restart of it.
@@ -29,12 +30,13 @@ const OVERLAP_PART: i32 = 2;
 /// Kept for the life of the process.
 pub struct DnssecSettings {
     config: DnssecConfig,
+    platform: Platform,
     propagation: Mutex<Option<(Instant, Duration)>>,
 }
 
 impl DnssecSettings {
-    pub fn new(config: &Config) -> Self {
-        Self { config: config.dnssec.clone(), propagation: Mutex::default() }
+    pub fn new(config: &Config, platform: Platform) -> Self {
+        Self { config: config.dnssec.clone(), platform, propagation: Mutex::default() }
     }
 
     /// Every server that answers for the zones.
@@ -42,11 +44,12 @@ impl DnssecSettings {
         &self.config.servers
     }
 
-    /// What holds for one zone: by its settings, its tenant's, or the operator's.
+    /// What holds for one zone: by its settings, its tenant's, the platform's, or the environment.
     pub async fn policy(&self, db: &Db, pdns: &Pdns, zone: &ZoneRow) -> Result<Policy> {
         let tenant = within(zones::tenant_settings(db, zone.tenant)).await?;
         let tenant = SigningTerms::read(&serde_json::from_str(&tenant).unwrap_or_default());
-        Ok(self.policy_of(self.propagation(pdns).await, zone, SigningTerms::read(&zone.settings).or(tenant)))
+        let terms = SigningTerms::read(&zone.settings).or(tenant).or(self.platform.settings().await?.terms.signing);
+        Ok(self.policy_of(self.propagation(pdns).await, zone, terms))
     }
 
     fn policy_of(&self, propagation: Duration, zone: &ZoneRow, terms: SigningTerms) -> Policy {

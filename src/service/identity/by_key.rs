@@ -21,7 +21,7 @@ pub(super) async fn caller(identity: &Inner, secret: &str, from: Option<IpAddr>)
     let caller = caller_of(&presented, now)?;
     identity.uses.count(&caller, from, now);
     let PresentedKey { key, tenant, owner: _ } = presented.as_ref();
-    let requests_per_minute = Quotas::read(&tenant.settings).requests_per_minute;
+    let requests_per_minute = Quotas::read(&tenant.settings, Quotas::default()).requests_per_minute;
     Ok(Known { caller, rate_limit: key.rate_limit, requests_per_minute })
 }
 

@@ -49,7 +49,7 @@ async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew
         scopes: None,
         decisions: Default::default(),
     };
-    let requests_per_minute = Quotas::read(&acted.settings).requests_per_minute;
+    let requests_per_minute = Quotas::read(&acted.settings, Quotas::default()).requests_per_minute;
     Ok(Known { caller, rate_limit: None, requests_per_minute })
 }
 

@@ -8,7 +8,7 @@ use sqlx::{MySql, Transaction};
 use crate::storage;
 use crate::storage::audit::AuditEntry;
 
-use super::super::{Error, Services, import_jobs};
+use super::super::{Error, Services, import_jobs, platform};
 use super::run::Run;
 
 /// What a handler leaves: the result to show, or why it stops.
@@ -43,11 +43,14 @@ pub fn no_entries<'a>(
 }
 
 /// Every kind that a worker of this version runs. Those of a newer version it leaves to newer workers.
-pub const KINDS: &[Kind] = &[Kind {
-    name: import_jobs::KIND,
-    run: |services, run| Box::pin(import_jobs::run(services, run)),
-    closing: |services, run, succeeded, tx| Box::pin(import_jobs::entries(services, run, succeeded, tx)),
-}];
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: import_jobs::KIND,
+        run: |services, run| Box::pin(import_jobs::run(services, run)),
+        closing: |services, run, succeeded, tx| Box::pin(import_jobs::entries(services, run, succeeded, tx)),
+    },
+    Kind { name: platform::KIND, run: |services, run| Box::pin(platform::run(services, run)), closing: no_entries },
+];
 
 /// Why a handler does not go on.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use crate::storage::{
 
 use super::super::audit_seal::{self, Chain};
 use super::super::zone_writer::id_sweep;
-use super::super::{Error, Result, Services, sync, tsig_keys, validation, webhooks, zone_life};
+use super::super::{Error, Result, Services, platform, sync, tsig_keys, validation, webhooks, zone_life};
 use super::run;
 
 /// One thing that recurs.
@@ -106,13 +106,14 @@ pub const RECURRING: &[Recurring] = &[
         time_limit: CLEANING_LIMIT,
         run: |services| Box::pin(async { Ok(denials::settle(&services.db, services.clock.now()).await?) }),
     },
+    cleaning(platform::RECURRING, |services| Box::pin(platform::sweep(services))),
     cleaning("import_parts", |services| Box::pin(async { in_steps(services, import_parts::sweep).await })),
     cleaning("finished_jobs", |services| Box::pin(async { in_steps(services, jobs::sweep).await })),
 ];
 
 /// Where the operator has said how long entries of the audit log are kept.
 async fn end_audit_entries(services: &Services) -> Result<u64> {
-    let Some(days) = services.config.audit_retention_days else { return Ok(0) };
+    let Some(days) = services.platform.settings().await?.terms.audit_retention_days else { return Ok(0) };
     let chain = Chain::new(&services.config.secrets.audit_seal_keys);
     let mut swept = 0;
     for _ in 0..STATEMENTS_PER_RUN {

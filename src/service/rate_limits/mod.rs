@@ -16,10 +16,11 @@ use time::OffsetDateTime;
 
 use crate::authz::{Actor, Caller};
 use crate::clock::Clock;
-use crate::config::{Config, RateLimitConfig};
+use crate::config::Config;
 use crate::ids::{ApiKeyId, TenantId, UserId};
 
 use super::identity::Known;
+use super::platform::Platform;
 use bucket::Bucket;
 pub use bucket::Verdict;
 use shared::Shared;
@@ -74,16 +75,16 @@ pub struct Standing {
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct RateLimits {
-    limits: RateLimitConfig,
+    platform: Platform,
     clock: Clock,
     shared: Arc<Shared>,
     buckets: Cache<Subject, Arc<Bucket>>,
 }
 
 impl RateLimits {
-    pub fn new(config: &Config, clock: Clock) -> Result<Self, redis::RedisError> {
+    pub fn new(config: &Config, platform: Platform, clock: Clock) -> Result<Self, redis::RedisError> {
         let buckets = Cache::builder().max_capacity(SUBJECTS_MAX).time_to_idle(FORGOTTEN_AFTER).build();
-        Ok(Self { limits: config.rate_limits, clock, shared: Arc::new(Shared::new(&config.redis)?), buckets })
+        Ok(Self { platform, clock, shared: Arc::new(Shared::new(&config.redis)?), buckets })
     }
 
     /// Counts a request of this caller: on itself, then on the tenant that it acts in. The standing is its own, or the
@@ -91,7 +92,8 @@ impl RateLimits {
     pub async fn count(&self, known: &Known) -> Option<Standing> {
         let Known { caller, rate_limit, requests_per_minute } = known;
         let Caller { actor, tenant, .. } = caller;
-        let most = self.limits.per_minute;
+        let limits = self.platform.last_known().terms.rate_limits;
+        let most = limits.per_minute;
         let (subject, limit) = match actor {
             Actor::ApiKey { id, .. } => (Subject::Key(*id), rate_limit.map_or(most, |limit| limit.min(most))),
             Actor::User { id, .. } => (Subject::User(*id), most),
@@ -101,14 +103,15 @@ impl RateLimits {
         if own.refused.is_some() {
             return Some(own);
         }
-        let of_tenant = requests_per_minute.unwrap_or(self.limits.tenant_per_minute);
+        let of_tenant = requests_per_minute.unwrap_or(limits.tenant_per_minute);
         let shared = self.take(Subject::Tenant(*tenant), of_tenant).await;
         Some(if shared.refused.is_some() { shared } else { own })
     }
 
     /// Counts a request of nobody known.
     pub async fn count_anonymous(&self, address: IpAddr) -> Standing {
-        self.take(Subject::of_address(address), self.limits.anonymous_per_minute).await
+        let limits = self.platform.last_known().terms.rate_limits;
+        self.take(Subject::of_address(address), limits.anonymous_per_minute).await
     }
 
     async fn take(&self, subject: Subject, limit: u32) -> Standing {

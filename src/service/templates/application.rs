@@ -108,7 +108,7 @@ impl Filling {
             domain: self.zone.name.to_string(),
             tenant: tenant.slug,
             default_ttl: self.default_ttl,
-            nameservers: services.config.nameservers.clone(),
+            nameservers: services.platform.settings().await?.nameservers.names.clone(),
         };
         template.expand(given, &built_ins).map_err(|problem| match problem {
             ExpansionProblem::Values(problems) => {

@@ -131,7 +131,7 @@ pub async fn get(services: &Services, context: &Context, id: TemplateId) -> Resu
 
 pub async fn create(services: &Services, context: &Context, wanted: NewTemplate) -> Result<TemplateView> {
     let access = decide_tenant(&context.caller, Permission::TemplatesCreate)?;
-    let row = checked(services, context, &access, wanted)?;
+    let row = checked(services, context, &access, wanted).await?;
     let visible = Visibility::of_lookup(&context.caller);
     // a request that is sent again: it was made, and could not be told
     if context.request.is_repeated()
@@ -173,7 +173,7 @@ pub async fn update(
         return Ok(before.into());
     }
     if after.template != before.template {
-        check(services, &after.template)?;
+        check(services, &after.template).await?;
     }
     after.updated_at = services.clock.now();
     store::update(&mut tx, &after).await.map_err(name_taken)?;
@@ -197,9 +197,9 @@ pub async fn delete(services: &Services, context: &Context, id: TemplateId) -> R
 }
 
 /// How many nameservers there are to name in a template.
-pub fn nameservers(services: &Services, context: &Context) -> Result<Vec<String>> {
+pub async fn nameservers(services: &Services, context: &Context) -> Result<Vec<String>> {
     decide_tenant(&context.caller, Permission::TemplatesRead)?;
-    Ok(services.config.nameservers.clone())
+    Ok(services.platform.settings().await?.nameservers.names.clone())
 }
 
 /// A template that the caller may use for this; another tenant's does not exist.
@@ -227,9 +227,14 @@ fn cursor(id: TemplateId, name: &str) -> TemplateCursor {
     TemplateCursor { name: name.to_lowercase(), id }
 }
 
-fn checked(services: &Services, context: &Context, access: &TenantAccess, wanted: NewTemplate) -> Result<TemplateRow> {
+async fn checked(
+    services: &Services,
+    context: &Context,
+    access: &TenantAccess,
+    wanted: NewTemplate,
+) -> Result<TemplateRow> {
     let NewTemplate { name, description, template } = wanted;
-    check(services, &template)?;
+    check(services, &template).await?;
     let now = services.clock.now();
     Ok(TemplateRow {
         id: TemplateId(context.request.new_object()),
@@ -246,8 +251,9 @@ fn checked_description(text: Option<String>) -> Result<Option<String>> {
     text.map(|text| bounded_text("description", text, DESCRIPTION_CHARACTERS_MAX)).transpose()
 }
 
-fn check(services: &Services, template: &Template) -> Result<()> {
-    template.check(services.config.nameservers.len()).map_err(|problem| match problem {
+async fn check(services: &Services, template: &Template) -> Result<()> {
+    let platform = services.platform.settings().await?;
+    template.check(platform.nameservers.names.len()).map_err(|problem| match problem {
         TemplateProblem::Whole(FieldError { field, message }) => Error::schema(&["body", field], message),
         TemplateProblem::Variables(problems) => Error::Schema(problems.into_iter().map(variable_problem).collect()),
         TemplateProblem::Records(problems) => wrong_records(template.records.len(), problems),

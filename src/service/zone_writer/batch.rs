@@ -1,5 +1,6 @@
 //! One batch: the numbered steps of the write path for all requests that go together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::RuntimeFlavor;
@@ -12,12 +13,14 @@ use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{intents, record_ids, staged, within};
 use crate::tenancy::{Quotas, ZoneStatus};
 
+use super::super::platform::PlatformSettings;
 use super::super::{Error, Result};
 use super::change::is_unmoved;
 use super::decide::{Accepted, Deciding, Decision, RecordOperation, WriteOutcome};
 use super::ids::IdBook;
 use super::large::is_large;
 use super::live_batch::Footing;
+use super::nameservers::needs_nameservers;
 use super::payload::{IdRow, Kind, Payload};
 use super::queue::Waiting;
 use super::reader;
@@ -42,6 +45,8 @@ pub struct Batch<'a> {
     expands_alias: bool,
     /// How many records the tenant may have in the zone; looked up where a request adds any.
     record_limit: u32,
+    /// Looked up where a request must know the platform's nameservers.
+    platform: Option<Arc<PlatformSettings>>,
 }
 
 /// Why a round did not end with answers.
@@ -100,7 +105,7 @@ impl Answers {
 
 impl<'a> Batch<'a> {
     pub fn new(inner: &'a Inner, zone: ZoneId, requests: Vec<Waiting>) -> Self {
-        Self { inner, zone, requests, read_first: false, expands_alias: false, record_limit: u32::MAX }
+        Self { inner, zone, requests, read_first: false, expands_alias: false, record_limit: u32::MAX, platform: None }
     }
 
     /// Runs until every request has its answer, and says whether somebody else waits for the zone.
@@ -219,6 +224,7 @@ impl<'a> Batch<'a> {
 
     async fn decide_live(&mut self, snapshot: &Snapshot, footing: Footing) -> Result<Round> {
         let (mut content, mut ids) = (snapshot.content.clone(), snapshot.ids.clone());
+        self.read_platform().await?;
         let (accepted, answers) = self.decide((&snapshot.row, Some(snapshot.live.serial)), &mut content, &mut ids);
         if accepted.is_empty() {
             // no intent will find out whether what was remembered is so; or whether a change came in between when it was
@@ -263,6 +269,7 @@ impl<'a> Batch<'a> {
     async fn decide_staged(&mut self, row: &ZoneRow) -> Result<Round> {
         let mut content = within(staged::content(&self.inner.db, row.id, &row.name)).await?;
         let mut ids = IdBook::new(within(record_ids::of_zone(&self.inner.db, row.id)).await?);
+        self.read_platform().await?;
         let (accepted, answers) = self.decide((row, None), &mut content, &mut ids);
         if accepted.is_empty() {
             let now = within(zones::for_write(&self.inner.db, row.id)).await?;
@@ -279,6 +286,15 @@ impl<'a> Batch<'a> {
         }
         let payload = payload(row, &content, accepted, &ids);
         Ok(self.write_staged(row, &payload, answers, self.inner.clock.now()).await)
+    }
+
+    /// After the zone was read: what is decided on a later state of the zone is then decided with no older nameservers.
+    async fn read_platform(&mut self) -> Result<()> {
+        let mut operations = self.requests.iter().flat_map(|waiting| &waiting.write.operations);
+        if operations.any(needs_nameservers) {
+            self.platform = Some(self.inner.platform.fresh().await?);
+        }
+        Ok(())
     }
 
     /// What becomes a job does so without company.
@@ -300,7 +316,9 @@ impl<'a> Batch<'a> {
     ) -> (Vec<Accepted>, Answers) {
         let version = reader::version(row, serial);
         let (now, expands_alias, record_limit) = (self.inner.clock.now(), self.expands_alias, self.record_limit);
-        let mut deciding = Deciding { row, content, ids, now, expands_alias, record_limit, version };
+        let platform = self.platform.clone();
+        let platform = platform.as_deref();
+        let mut deciding = Deciding { row, content, ids, now, expands_alias, record_limit, platform, version };
         let mut accepted = Vec::new();
         let mut answers = Vec::new();
         for waiting in std::mem::take(&mut self.requests) {
@@ -330,7 +348,8 @@ impl Inner {
     /// As the settings of the zone's tenant say, or said less than a second ago.
     async fn record_limit(&self, requests: &[Waiting]) -> u32 {
         let adds = |operation: &RecordOperation| {
-            !matches!(operation, RecordOperation::Update { .. } | RecordOperation::Delete { .. })
+            use RecordOperation::{Delete, Nameservers, Update};
+            !matches!(operation, Update { .. } | Delete { .. } | Nameservers)
         };
         let mut writes = requests.iter().map(|waiting| &waiting.write);
         let Some(write) = writes.find(|write| write.operations.iter().any(adds)) else { return u32::MAX };
@@ -338,15 +357,20 @@ impl Inner {
         if let Some(limit) = self.record_limits.get(&tenant) {
             return limit;
         }
-        let settings = match within(zones::tenant_settings(&self.db, tenant)).await {
-            Ok(settings) => settings,
+        let usual = self.platform.last_known().terms.quotas;
+        let read = async {
+            let platform = self.platform.settings().await?;
+            let settings = within(zones::tenant_settings(&self.db, tenant)).await?;
+            Ok::<Quotas, Error>(Quotas::read(&settings, platform.terms.quotas))
+        };
+        let limit = match read.await {
+            Ok(quotas) => quotas.max_records_per_domain,
             Err(error) => {
                 // whoever reads or writes the zone next is told that the database is down
                 tracing::warn!(%tenant, %error, "the settings of a tenant could not be read");
-                return Quotas::default().max_records_per_domain;
+                return usual.max_records_per_domain;
             }
         };
-        let limit = Quotas::read(&settings).max_records_per_domain;
         self.record_limits.insert(tenant, limit);
         limit
     }

@@ -1,16 +1,18 @@
 //! From what a request asks to the operations on single records that do it, in the zone as it stands.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::authz::{Denied, Permission, RecordReach, ZoneAccess};
 use crate::dns::{
-    EditContext, Operation, RecordRef, RecordType, RrsetChange, RrsetEdit, RrsetHow, RrsetKey, RrsetValue, Soa,
-    is_same_rrset,
+    EditContext, Operation, Record, RecordRef, RecordType, Rrset, RrsetChange, RrsetEdit, RrsetHow, RrsetKey,
+    RrsetValue, Soa, is_same_rrset,
 };
 use crate::ids::RecordId;
 
 use super::super::{Error, Refusal, Result};
 use super::decide::{Deciding, Grouping, RecordOperation};
+use super::nameservers::is_apex_ns;
 use super::{CONFLICTS_NAMED_MAX, ZoneWrite};
 
 /// RRsets that a message names.
@@ -63,6 +65,7 @@ impl Deciding<'_> {
                 }
                 RecordOperation::Rrset(edit) => (None, self.content.plan(edit)),
                 RecordOperation::Prune => (None, self.content.plan_prune(&named(&write.operations), context.signed)),
+                RecordOperation::Nameservers => (None, self.nameserver_operations(context)),
                 RecordOperation::PutBack { change, force } => {
                     self.check_readable(&write.access, &change.key)?;
                     match self.put_back(change, *force, context) {
@@ -117,9 +120,9 @@ impl Deciding<'_> {
             Operation::Add { name, record_type, .. } => {
                 (Permission::RecordsCreate, &RrsetKey { name: name.clone(), record_type: record_type.clone() })
             }
-            Operation::Update { target, .. } | Operation::SetTtl { target, .. } => {
-                (Permission::RecordsUpdate, &target.key)
-            }
+            Operation::Update { target, .. }
+            | Operation::SetTtl { target, .. }
+            | Operation::SetPrimary { target, .. } => (Permission::RecordsUpdate, &target.key),
             Operation::Delete { target } => (Permission::RecordsDelete, &target.key),
         };
         let reach = access.reach(permission);
@@ -157,22 +160,33 @@ impl Deciding<'_> {
         force: bool,
         context: &EditContext,
     ) -> Option<std::result::Result<RrsetEdit, &'a RrsetKey>> {
-        let RrsetChange { key, before: wanted, after: left } = change;
+        let RrsetChange { key, before, after: left } = change;
+        let wanted = self.with_nameservers_of_now(key, before.as_ref());
+        let wanted = wanted.as_deref();
         let is_kept = key.record_type.is_managed(context.signed) || (wanted.is_none() && self.content.is_system(key));
         let standing = self.content.get(key);
-        if is_kept || is_same_rrset(key, standing, wanted.as_ref()) {
+        if is_kept || is_same_rrset(key, standing, wanted) {
             return None;
         }
         if !force && !is_same_rrset(key, standing, left.as_ref()) {
             return Some(Err(key));
         }
-        let ttl = wanted.as_ref().map(|rrset| rrset.ttl);
+        let ttl = wanted.map(|rrset| rrset.ttl);
         let values = wanted.iter().flat_map(|rrset| &rrset.records);
         let values = values.map(|record| RrsetValue {
             content: self.put_back_content(key, &record.content),
             disabled: record.disabled && key.record_type != RecordType::Soa,
         });
         Some(Ok(RrsetEdit { key: key.clone(), how: RrsetHow::Exactly, ttl, values: values.collect() }))
+    }
+
+    /// What was, but for nameservers of the platform that it no longer has: those of now are in their places.
+    fn with_nameservers_of_now<'a>(&self, key: &RrsetKey, before: Option<&'a Rrset>) -> Option<Cow<'a, Rrset>> {
+        let before = before?;
+        let set = self.platform.filter(|_| is_apex_ns(self.row, key)).map(|platform| &platform.nameservers);
+        let Some(values) = set.and_then(|set| set.apex(before, None)) else { return Some(Cow::Borrowed(before)) };
+        let record = |RrsetValue { content, disabled }| Record { content, disabled };
+        Some(Cow::Owned(Rrset { ttl: before.ttl, records: values.into_iter().map(record).collect() }))
     }
 
     /// Of an SOA the timers are put back; its primary and serial are the platform's.

@@ -18,6 +18,7 @@ use crate::storage::zones::ZoneRow;
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::super::entity_tag::Expected;
+use super::super::platform::PlatformSettings;
 use super::super::quotas;
 use super::super::{Error, Refusal, Result};
 use super::compile::{Compiled, Step};
@@ -54,6 +55,8 @@ pub enum RecordOperation {
     Rrset(RrsetEdit),
     /// Every RRset goes that no [`Self::Rrset`] of the request names, but for what the platform keeps.
     Prune,
+    /// The NS records of the apex and the primary of the SOA become those that the platform has now.
+    Nameservers,
     /// An RRset becomes what it was before a change, if it still stands as that change left it, or in any case.
     PutBack {
         change: RrsetChange,
@@ -68,14 +71,14 @@ impl RecordOperation {
             Self::Add { record_type, .. } => record_type == wanted,
             Self::Rrset(edit) => edit.key.record_type == *wanted,
             Self::PutBack { change, force: _ } => change.key.record_type == *wanted,
-            Self::Update { .. } | Self::Delete { .. } | Self::Prune => false,
+            Self::Update { .. } | Self::Delete { .. } | Self::Prune | Self::Nameservers => false,
         }
     }
 
     /// About how many records it is about.
     pub fn weight(&self) -> usize {
         match self {
-            Self::Add { .. } | Self::Update { .. } | Self::Delete { .. } | Self::Prune => 1,
+            Self::Add { .. } | Self::Update { .. } | Self::Delete { .. } | Self::Prune | Self::Nameservers => 1,
             Self::Rrset(edit) => edit.values.len().max(1),
             Self::PutBack { change, force: _ } => {
                 change.before.iter().chain(&change.after).map(|rrset| rrset.records.len()).max().unwrap_or(1)
@@ -177,6 +180,8 @@ pub struct Deciding<'a> {
     pub expands_alias: bool,
     /// How many records the zone's tenant may have in it.
     pub record_limit: u32,
+    /// Where a request must know its nameservers; read after the zone was.
+    pub platform: Option<&'a PlatformSettings>,
     /// Of the zone as it was read; void once a request of the batch has changed something.
     pub version: Option<String>,
 }

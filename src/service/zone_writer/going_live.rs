@@ -7,6 +7,7 @@ use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{fences, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
+use super::super::platform::PlatformSettings;
 use super::super::{Error, Result};
 use super::change::{Held, LATE};
 use super::life::{self, Sent};
@@ -18,7 +19,7 @@ use super::{Inner, ZoneWriter, protocol};
 impl ZoneWriter {
     /// Whether a zone of this name could go live now, as far as that can be told beforehand.
     pub async fn check_service(&self, name: &ZoneName) -> Result<()> {
-        self.inner.check_nameservers()?;
+        check_nameservers(&*self.inner.platform.settings().await?)?;
         let uptime = self.inner.pdns.uptime().await?;
         self.inner.check_rest(name, uptime).await?;
         self.inner.check_delegation(name).await
@@ -47,16 +48,11 @@ impl Inner {
         if !head.is_some_and(|head| head.dnssec) || self.pdns.is_served(&parent.name, name.as_str(), "NS").await? {
             return Ok(());
         }
-        let records: Vec<String> = self.nameservers.iter().map(|server| format!("{name}. NS {server}.")).collect();
+        let platform = self.platform.settings().await?;
+        let records: Vec<String> =
+            platform.nameservers.names.iter().map(|server| format!("{name}. NS {server}.")).collect();
         let message = format!("The domain {} is signed: add to it first {}", parent.name, records.join(", "));
         Err(Error::Invalid { message, field: None, code: "delegation_missing" })
-    }
-
-    pub(super) fn check_nameservers(&self) -> Result<()> {
-        if self.nameservers.is_empty() {
-            return Err(Error::unavailable("This platform has no nameservers yet; its operator must set NAMESERVERS"));
-        }
-        Ok(())
     }
 
     /// Whether it is live; if not, there is more to be brought to PowerDNS than one turn takes.
@@ -71,7 +67,8 @@ impl Inner {
         if row.zone_type == ZoneType::Secondary {
             return Ok(live_if_done(self.try_secondary_go_live(row, request).await?));
         }
-        self.check_nameservers()?;
+        let platform = self.platform.fresh().await?;
+        check_nameservers(&platform)?;
         self.check_delegation(&row.name).await?;
         if within(zones::live_of_name(&self.db, row.name.as_str())).await?.is_some() {
             return Err(claimed());
@@ -79,7 +76,7 @@ impl Inner {
         let state = store::read(&self.db, &self.pdns, &row).await?;
         let retired = within(zones::retired_serial(&self.db, row.name.as_str())).await?;
         let serial = life::birth_serial(self.clock.now(), retired);
-        let (content, changes) = self.live_content(&row, state.content, serial);
+        let (content, changes) = live_content(&row, state.content, &platform, serial);
         let mut payload =
             self.payload(&row, Kind::GoLive { validation: request.validation }, &content, Some((request, &changes)));
         let everything: Vec<RrsetChange> = content
@@ -89,7 +86,7 @@ impl Inner {
         payload.rectify = rectify::needed(&content, &everything);
         let Some(held) = self.intend(&row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
         let intent = &held.intent;
-        let sent = match self.ensure_dark(&row, &held, serial).await {
+        let sent = match self.ensure_dark(&row, &held, &platform, serial).await {
             Ok((dark, fences)) => {
                 match self.fill_and_light(&row, &held, (&content, payload.rectify), dark, &fences).await {
                     Some(sent) => sent,
@@ -105,20 +102,32 @@ impl Inner {
                 return Err(error);
             }
         };
-        Ok(live_if_done(self.conclude(&row, intent, &payload, sent).await?))
+        let step = live_if_done(self.conclude(&row, intent, &payload, sent).await?);
+        if let Step::Done(true) = step
+            && let Err(error) = self.note_nameservers(row.id, platform.nameservers.version).await
+        {
+            tracing::debug!(zone = %row.name, %error, "a new zone is looked at once more for its nameservers");
+        }
+        Ok(step)
     }
 
     /// Makes the dark zone, or finds the one that an earlier attempt left; with it the fences that are to stay in it.
     /// The caller holds the name, so nobody else makes or removes a zone of it now; what may land late is a DELETE of
     /// unknown outcome, for which the name rests.
-    async fn ensure_dark(&self, row: &ZoneRow, held: &Held, serial: u32) -> Result<(ServerZone, Vec<ChangeId>)> {
+    async fn ensure_dark(
+        &self,
+        row: &ZoneRow,
+        held: &Held,
+        platform: &PlatformSettings,
+        serial: u32,
+    ) -> Result<(ServerZone, Vec<ChangeId>)> {
         const ATTEMPTS: u32 = 3; // a foreign dark zone is removed once, then ours is made
         let zone = row.name.as_str();
         let uptime = self.pdns.uptime().await?;
         self.check_rest(&row.name, uptime).await?;
         let fences = within(fences::of_name(&self.db, zone)).await?;
         for _ in 0..ATTEMPTS {
-            let creation = life::dark_zone(&row.name, row.id, &self.nameservers, &fences, serial);
+            let creation = life::dark_zone(&row.name, row.id, platform, &fences, serial);
             let created = self.pdns.create_zone(&creation).await?;
             let Some(server) = self.pdns.zone(zone, row.record_count).await? else { continue };
             if server.account == row.id.to_string() {
@@ -175,21 +184,33 @@ impl Inner {
         patch.extend(forgotten);
         Some(self.send(row, held, &patch, rectify).await.sent)
     }
+}
 
-    /// The staged records with the platform's SOA and nameservers, beside those that the tenant brought.
-    fn live_content(&self, row: &ZoneRow, mut content: ZoneContent, serial: u32) -> (ZoneContent, Vec<RrsetChange>) {
-        let mut changes = Vec::new();
-        for (key, platform) in life::platform_rrsets(&row.name, &self.nameservers, serial) {
-            let before = content.get(&key).cloned();
-            let mut after = before.clone().unwrap_or_else(|| Rrset { ttl: platform.ttl, records: Vec::new() });
-            after.records.retain(|record| !platform.records.iter().any(|ours| ours.content == record.content));
-            after.records.extend(platform.records);
-            content.set(key.clone(), Some(after));
-            let after = content.get(&key).cloned();
-            changes.push(RrsetChange { key, before, after });
-        }
-        (content, changes)
+/// The staged records with the platform's SOA and nameservers, beside those that the tenant brought.
+fn live_content(
+    row: &ZoneRow,
+    mut content: ZoneContent,
+    platform: &PlatformSettings,
+    serial: u32,
+) -> (ZoneContent, Vec<RrsetChange>) {
+    let mut changes = Vec::new();
+    for (key, platform) in life::platform_rrsets(&row.name, platform, serial) {
+        let before = content.get(&key).cloned();
+        let mut after = before.clone().unwrap_or_else(|| Rrset { ttl: platform.ttl, records: Vec::new() });
+        after.records.retain(|record| !platform.records.iter().any(|ours| ours.content == record.content));
+        after.records.extend(platform.records);
+        content.set(key.clone(), Some(after));
+        let after = content.get(&key).cloned();
+        changes.push(RrsetChange { key, before, after });
     }
+    (content, changes)
+}
+
+fn check_nameservers(platform: &PlatformSettings) -> Result<()> {
+    if platform.nameservers.names.is_empty() {
+        return Err(Error::unavailable("This platform has no nameservers yet; its operator must set NAMESERVERS"));
+    }
+    Ok(())
 }
 
 fn live_if_done(step: Step<()>) -> Step<bool> {

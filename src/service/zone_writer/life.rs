@@ -18,6 +18,7 @@ use crate::dns::{OwnerName, Record, RecordType, Rrset, RrsetChange, RrsetKey, So
 use crate::ids::{ChangeId, ZoneId};
 use crate::pdns::{PatchAnswer, ServerRecord, ServerRrset, ServerZone, ZoneCreation};
 
+use super::super::platform::PlatformSettings;
 use super::protocol;
 
 /// RRsets that go ahead into a dark zone in one PATCH: a second's work, so that a writer that looks at the clock between
@@ -30,11 +31,11 @@ const PLATFORM_TTL: u32 = 3_600;
 pub fn dark_zone(
     zone: &ZoneName,
     id: ZoneId,
-    nameservers: &[String],
+    platform: &PlatformSettings,
     fences: &[ChangeId],
     serial: u32,
 ) -> ZoneCreation {
-    let soa = Soa::initial(nameservers.first().map_or("invalid", String::as_str), zone, serial);
+    let soa = first_soa(zone, platform, serial);
     let mut rrsets = vec![
         ServerRrset {
             name: zone.fqdn(),
@@ -68,11 +69,11 @@ pub fn birth_serial(now: OffsetDateTime, retired: Option<u32>) -> u32 {
 }
 
 /// What going live puts beside the tenant's records: the enabled SOA and the platform's nameservers.
-pub fn platform_rrsets(zone: &ZoneName, nameservers: &[String], serial: u32) -> Vec<(RrsetKey, Rrset)> {
+pub fn platform_rrsets(zone: &ZoneName, platform: &PlatformSettings, serial: u32) -> Vec<(RrsetKey, Rrset)> {
     let apex = OwnerName::apex(zone);
     let record = |content: String| Record { content, disabled: false };
-    let soa = Soa::initial(nameservers.first().map_or("invalid", String::as_str), zone, serial);
-    let servers = nameservers.iter().map(|name| record(format!("{name}."))).collect();
+    let soa = first_soa(zone, platform, serial);
+    let servers = platform.nameservers.names.iter().map(|name| record(format!("{name}."))).collect();
     vec![
         (
             RrsetKey { name: apex.clone(), record_type: RecordType::Soa },
@@ -80,6 +81,11 @@ pub fn platform_rrsets(zone: &ZoneName, nameservers: &[String], serial: u32) -> 
         ),
         (RrsetKey { name: apex, record_type: RecordType::Ns }, Rrset { ttl: PLATFORM_TTL, records: servers }),
     ]
+}
+
+fn first_soa(zone: &ZoneName, platform: &PlatformSettings, serial: u32) -> Soa {
+    let primary = platform.nameservers.names.first().map_or("invalid", String::as_str);
+    Soa::initial(primary, zone, serial, platform.terms.soa)
 }
 
 /// The change that disables or enables the SOA, as just read: PowerDNS computes the serial from the content sent.

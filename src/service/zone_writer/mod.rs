@@ -18,6 +18,7 @@ mod ids;
 mod large;
 mod life;
 mod live_batch;
+mod nameservers;
 mod parts;
 mod payload;
 pub mod protocol;
@@ -60,6 +61,7 @@ use crate::storage::{Db, intents, within};
 
 use super::context::{ActorRecord, RequestInfo};
 use super::idempotency::Run;
+use super::platform::Platform;
 use super::{Error, Result};
 use batch::Batch;
 use queue::Queues;
@@ -118,7 +120,7 @@ struct Inner {
     db: Db,
     pdns: Pdns,
     clock: Clock,
-    nameservers: Vec<String>,
+    platform: Platform,
     queues: Queues,
     /// Batches under way in PowerDNS, see [`BATCHES_MAX`].
     slots: Places,
@@ -130,11 +132,11 @@ struct Inner {
 }
 
 impl ZoneWriter {
-    pub fn new(db: Db, pdns: Pdns, clock: Clock, nameservers: Vec<String>, dns_address: Option<String>) -> Self {
+    pub fn new(db: Db, pdns: Pdns, clock: Clock, platform: Platform, dns_address: Option<String>) -> Self {
         let (queues, snapshots) = (Queues::default(), Snapshots::default());
         let slots = Places::new("batches", BATCHES_MAX);
         let record_limits = Cache::builder().max_capacity(TENANTS_KNOWN_MAX).time_to_live(RECORD_LIMIT_LIFE).build();
-        let inner = Inner { db, pdns, clock, nameservers, queues, slots, snapshots, dns_address, record_limits };
+        let inner = Inner { db, pdns, clock, platform, queues, slots, snapshots, dns_address, record_limits };
         Self { inner: Arc::new(inner) }
     }
 
@@ -222,6 +224,6 @@ fn may_write(access: &ZoneAccess) -> Result<()> {
 
 impl Inner {
     fn recovery(&self) -> recovery::Recovery<'_> {
-        recovery::Recovery { db: &self.db, pdns: &self.pdns, clock: &self.clock, nameservers: &self.nameservers }
+        recovery::Recovery { db: &self.db, pdns: &self.pdns, clock: &self.clock, platform: &self.platform }
     }
 }

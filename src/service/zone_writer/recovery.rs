@@ -10,6 +10,7 @@ use crate::storage::{Db, fences, within, zones};
 use crate::tenancy::ZoneStatus;
 use crate::{clock::Clock, dns::ZoneName, pdns::Pdns};
 
+use super::super::platform::Platform;
 use super::life;
 use super::payload::{Kind, Payload};
 use super::protocol;
@@ -53,7 +54,7 @@ pub struct Recovery<'a> {
     pub db: &'a Db,
     pub pdns: &'a Pdns,
     pub clock: &'a Clock,
-    pub nameservers: &'a [String],
+    pub platform: &'a Platform,
 }
 
 impl Recovery<'_> {
@@ -194,7 +195,8 @@ impl Recovery<'_> {
                 let fences = within(fences::of_name(self.db, &intent.zone_name)).await.map_err(|e| e.to_string())?;
                 let retired = within(zones::retired_serial(self.db, zone.as_str())).await.map_err(|e| e.to_string())?;
                 let serial = life::birth_serial(self.clock.now(), retired);
-                let creation = life::dark_zone(zone, intent.zone, self.nameservers, &fences, serial);
+                let platform = self.platform.settings().await.map_err(|error| error.to_string())?;
+                let creation = life::dark_zone(zone, intent.zone, &platform, &fences, serial);
                 self.pdns.create_zone(&creation).await.map_err(|error| error.to_string())?;
                 match self.pdns.patch(zone.as_str(), &fence).await {
                     PatchAnswer::Applied { .. } => Ok(true),

@@ -68,10 +68,14 @@ impl Course {
 impl ZoneWriter {
     /// Withdraws a zone, deletes it so that it can be restored, or returns it. Safe to repeat.
     pub async fn set_status(&self, request: Departure, wanted: Move) -> Result<()> {
-        let inner = self.inner.clone();
+        let writer = self.clone();
         super::transition::in_a_task(async move {
-            let zone = request.access.zone().id;
-            inner.until_done(zone, |row| inner.try_set_status(row, &request, wanted)).await
+            let (inner, zone) = (&writer.inner, request.access.zone());
+            inner.until_done(zone.id, |row| inner.try_set_status(row, &request, wanted)).await?;
+            if matches!(wanted, Move::Return | Move::Restore) {
+                writer.follow_nameservers_after_return(zone).await;
+            }
+            Ok(())
         })
         .await
     }

@@ -17,6 +17,7 @@ use crate::dns::{OwnerName, Record, RecordType, Rrset, RrsetChange, RrsetKey, Zo
 use crate::ids::{ChangeId, TenantId};
 use crate::pdns::PatchAnswer;
 use crate::service::ActorRecord;
+use crate::service::platform::{Platform, testing};
 use crate::storage::zones::NewZone;
 use crate::storage::{intents::Intent, zones};
 use crate::tenancy::{ZoneStatus, ZoneType};
@@ -47,8 +48,9 @@ impl World {
 
     /// A replica: its queue and its calls in flight are its own.
     pub(super) fn writer(&self) -> ZoneWriter {
-        let nameservers = vec!["ns1.dns.test".to_owned(), "ns2.dns.test".to_owned()];
-        ZoneWriter::new(self.db.clone(), self.pdns(), Clock::system(), nameservers, None)
+        let config = testing::config(&[("NAMESERVERS", "ns1.dns.test,ns2.dns.test")]);
+        let platform = Platform::new(self.db.clone(), config.into());
+        ZoneWriter::new(self.db.clone(), self.pdns(), Clock::system(), platform, None)
     }
 
     async fn claim(&self, name: &str) -> ZoneAccess {

@@ -47,6 +47,20 @@ async fn lifetimes_are_the_domains_the_tenants_or_the_operators() {
     let now = state(&api, &domain).await;
     assert_lives(&now, "zsk", 30.0);
     assert_lives(&now, "ksk", 365.0);
+    for (key, days) in [("dnssec_zsk_lifetime_days", 20), ("dnssec_ksk_lifetime_days", 200)] {
+        world.platform().patch(&format!("/admin/config/{key}"), json!({ "value": days })).await.ok();
+    }
+    let now = eventually_within(LONG, "as the platform says", || async {
+        let now = state(&api, &domain).await;
+        let as_set = |kind: &str, most: f64| days(&now, kind).is_some_and(|days| days < most + 0.1);
+        if as_set("zsk", 20.0) && as_set("ksk", 200.0) { Ok(now) } else { Err(now.to_string()) }
+    })
+    .await;
+    assert_lives(&now, "zsk", 20.0);
+    assert_lives(&now, "ksk", 200.0);
+    for key in ["dnssec_zsk_lifetime_days", "dnssec_ksk_lifetime_days"] {
+        world.platform().patch(&format!("/admin/config/{key}"), json!({ "value": null })).await.ok();
+    }
     tenant_settings(&world, json!({ "dnssec": { "zsk_lifetime_days": 60, "ksk_lifetime_days": 100 } })).await;
     domain_settings(&api, &domain.path(), json!({ "dnssec": { "zsk_lifetime_days": 90 }, "colour": "red" })).await;
     let now = state(&api, &domain).await;

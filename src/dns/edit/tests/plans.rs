@@ -33,6 +33,7 @@ fn told(plan: &[Operation]) -> Vec<String> {
                 disabled.is_some_and(|disabled| disabled)
             ),
             Operation::SetTtl { ttl, .. } => format!("ttl {ttl}"),
+            Operation::SetPrimary { primary, .. } => format!("primary {primary}"),
             Operation::Delete { target } => format!("-{}", target.content),
         })
         .collect()

@@ -65,7 +65,10 @@ fn any_operation() -> impl Strategy<Value = Operation> {
 fn any_addition() -> impl Strategy<Value = Operation> {
     any_operation().prop_filter("an addition, no NS, no wildcard", |operation| match operation {
         Operation::Add { name, record_type, .. } => *record_type != RecordType::Ns && !name.as_str().starts_with('*'),
-        Operation::Update { .. } | Operation::SetTtl { .. } | Operation::Delete { .. } => false,
+        Operation::Update { .. }
+        | Operation::SetTtl { .. }
+        | Operation::SetPrimary { .. }
+        | Operation::Delete { .. } => false,
     })
 }
 
