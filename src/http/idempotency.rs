@@ -19,6 +19,8 @@ use crate::storage::idempotency::StoredAnswer;
 use super::BODY_BYTES_MAX;
 use super::error::ApiError;
 use super::extract::{Authenticated, Known, body_stalled, body_too_large, has_stalled};
+use super::openapi::OPEN_PATHS;
+use super::rate_limit::WEBHOOKS;
 use super::request_id;
 
 pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -35,15 +37,21 @@ const HEADERS_KEPT: [HeaderName; 4] =
 #[derive(Clone, Copy, Debug)]
 pub struct ShownOnce(pub &'static [&'static str]);
 
-/// Runs a request under its key, if it has one. A request without valid credentials has none to itself: its handler
-/// refuses it, or is open to everybody and does nothing twice.
+/// Runs a request under its key, if it has one. What is open to everybody does nothing twice; for the rest, who is
+/// refused here is refused: asked again a moment later, with the database back or a place free, the handler would let
+/// the request in, and do without its key what the client repeats under it.
 pub async fn middleware(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
     if !may_have_a_key(request.method()) || !request.headers().contains_key(HEADER) {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    let Ok(Authenticated(context)) = Authenticated::from_request_parts(&mut parts, &services).await else {
+    let path = parts.uri.path();
+    if OPEN_PATHS.contains(&path) || path.starts_with(WEBHOOKS) {
         return next.run(Request::from_parts(parts, body)).await;
+    }
+    let context = match Authenticated::from_request_parts(&mut parts, &services).await {
+        Ok(Authenticated(context)) => context,
+        Err(refused) => return refused.into_response(),
     };
     let Some(key) = key_of(&parts.headers) else { return malformed().into_response() };
     let body = match fairness::aside(to_bytes(body, BODY_BYTES_MAX)).await {

@@ -28,7 +28,7 @@ pub const HEADERS: [HeaderName; 3] = [LIMIT, REMAINING, RESET];
 /// Asked by those who keep the service running; what they are told costs little and is bounded by itself.
 const HEALTH: &str = "/health/";
 /// Its callers sign what they send; only those who do not are counted.
-const WEBHOOKS: &str = "/api/v1/webhooks/";
+pub const WEBHOOKS: &str = "/api/v1/webhooks/";
 
 tokio::task_local! {
     /// Who the caller of this request is and how it stands, once it is known.

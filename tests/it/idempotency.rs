@@ -1,14 +1,18 @@
 //! Clients that repeat themselves: under an `Idempotency-Key` a request is carried out once, whatever is killed.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use reqwest::Method;
 use scaidns::dev::scaikey::directory;
+use scaidns::dev::servers::{Probe, Server};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::crash::{hurry, seed};
+use crate::support::proxy::{Fault, Proxy};
 use crate::support::{Answer, Api, Domain, Trials, World, eventually_within, trials};
 
 /// Clients that repeat one request at the same time.
@@ -26,6 +30,7 @@ pub fn tests() -> Trials {
         sixteen_clients_repeat_one_request_through_two_replicas_one_killed_and_one_record_is_there,
         a_client_that_sends_everything_twice_leaves_what_one_leaves,
         a_client_that_retries_until_it_is_answered_leaves_what_one_leaves_whatever_dies,
+        who_cannot_be_told_for_a_moment_is_refused_and_nothing_is_done_without_the_key,
         after_a_504_the_key_gets_what_recovery_settles,
     ]
 }
@@ -405,6 +410,40 @@ async fn until_steady(world: &World) {
         Ok(())
     })
     .await;
+}
+
+/// The first look for the caller fails, a second one would not: by then the key must not be forgotten.
+async fn who_cannot_be_told_for_a_moment_is_refused_and_nothing_is_done_without_the_key() {
+    let world = World::shared().await;
+    let domain = world.pending(&world.admin(), "untold").await;
+    let proxy = Proxy::start(world.ports.mariadb()).await;
+    let direct = format!("127.0.0.1:{}", world.ports.mariadb());
+    let through = world.servers.database_url().replace(&direct, &format!("127.0.0.1:{}", proxy.port()));
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let address = free.local_addr().expect("its address").to_string();
+    drop(free);
+    let variables = [("DATABASE_URL".to_owned(), through), ("BIND_ADDRESS".to_owned(), address.clone())];
+    let probe = Probe::Http { url: format!("http://{address}/health/live") };
+    let mut replica =
+        Server::launch(world.program("api-untold", &["api"]).with_env(&variables), probe).await.expect("a replica");
+    let api = world.admin().at(&format!("http://{address}"));
+    let ask = async || keyed(&api, "untold", Method::POST, &domain.records(), text("untold")).await;
+
+    proxy.arm(looks_for_a_key, Fault::CUT);
+    ask().await.refused(503, "unavailable");
+    assert_eq!(proxy.hits(), 1);
+    assert!(world.admin().records(&domain).await.is_empty(), "nothing was done without the key");
+    let made = ask().await;
+    made.clone().ok();
+    assert_replayed(&made, &ask().await);
+    assert_eq!(world.admin().records(&domain).await.len(), 1);
+    replica.stop().await;
+}
+
+/// Its preparation, as a new connection has it.
+fn looks_for_a_key(bytes: &[u8]) -> bool {
+    const BY_SECRET: &[u8] = b"WHERE secret_hash = ?";
+    bytes.windows(BY_SECRET.len()).any(|window| window == BY_SECRET)
 }
 
 async fn after_a_504_the_key_gets_what_recovery_settles() {
