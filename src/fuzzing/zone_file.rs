@@ -16,7 +16,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         r#"[{"name":"www","type":"A","content":"192.0.2.1","ttl":300},{"name":"@","type":"MX","content":"10 mail"}]"#;
     let small =
         "$ORIGIN example.com.\n$TTL 1h\n@ IN SOA ns1 host ( 1 2 3\n 4 5 ) ; c\nwww 300 IN A 192.0.2.1\n\tAAAA ::1\n";
-    let bind = [mail, generate, quoting, small].map(|text| format!("bind\n{text}"));
+    let bind =
+        [mail, generate, quoting, small].map(|text| format!("bind\n{}", text.replace("@@zone@@", "example.com")));
     seeds_of(bind.into_iter().chain([format!("csv\n{csv}"), format!("json\n{json}")]))
 }
 
