@@ -1,5 +1,5 @@
 //! The domains that the platform itself answers for: below them a tenant's new domain needs no proof, since nobody else
-//! could give one. What another tenant has is never taken by it; see `needs_proof` in [`super::super::zones`].
+//! could give one. What another tenant has is never taken by it; see `needs_proof` in `zones/claims.rs`.
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;

@@ -62,7 +62,12 @@ pub async fn run(services: &Services, run: &Run) -> Outcome {
     let request = RequestInfo { request_id: run.requested_by()?.request.request_id, ..RequestInfo::none() };
     let mut state: State = match run.state()? {
         Some(state) => state,
-        None => State { total: within(zone_nameservers::count_due(&services.db, version)).await?, ..State::default() },
+        None => {
+            let total = within(zone_nameservers::count_due(&services.db, version)).await?;
+            let state = State { total, ..State::default() };
+            note(services, run, (version, &state), 0).await?;
+            state
+        }
     };
     let mut left = Vec::new();
     loop {
