@@ -2,7 +2,7 @@
 //! version of it. However often a replica or a worker dies over it, at the end the domain is one version, whole, and no
 //! older one than the last that was said to be done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +33,8 @@ pub struct Versions {
     pub done: usize,
     /// The last that was sent.
     pub sent: usize,
+    /// How often each status was answered to what was sent; 0: no answer.
+    pub told: BTreeMap<u16, usize>,
 }
 
 pub fn start(world: &World, domain: &Domain, seed: u64, common: &Arc<Common>) -> JoinHandle<Versions> {
@@ -98,7 +100,7 @@ impl Importer {
         let mut versions = Versions::default();
         while !self.common.stopped() {
             versions.sent += 1;
-            let Some(job) = self.begin(versions.sent).await else { return versions };
+            let Some(job) = self.begin(versions.sent, &mut versions.told).await else { return versions };
             match self.ended(&job).await.as_deref() {
                 Some("succeeded") => versions.done = versions.sent,
                 // nobody waits any longer
@@ -110,14 +112,16 @@ impl Importer {
     }
 
     /// Sends the same request until it is taken.
-    async fn begin(&mut self, version: usize) -> Option<String> {
+    async fn begin(&mut self, version: usize, told: &mut BTreeMap<u16, usize>) -> Option<String> {
         let body = json!({"format": "bind", "mode": "replace", "content": file(version)});
         let began = Instant::now();
         while began.elapsed() < JOB_LIMIT {
             let replica = self.replica();
             let request = replica.request(Method::POST, &format!("{}/import/text", self.domain.path()));
             let request = request.header("Idempotency-Key", format!("chaos-import-{version}")).json(&body);
-            match replica.try_send(request).await {
+            let answer = replica.try_send(request).await;
+            *told.entry(answer.as_ref().map_or(0, |answer| answer.status)).or_insert(0) += 1;
+            match answer {
                 Ok(Answer { status: 202, body, .. }) => return body["job_id"].as_str().map(str::to_owned),
                 Ok(answer) if !USUAL.contains(&answer.status) || answer.status == 200 => {
                     self.common.wrong(format!("import {version}: {} {}", answer.status, answer.text));

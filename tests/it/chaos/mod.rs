@@ -113,13 +113,12 @@ async fn whatever_fails_under_whatever_load_everything_is_one_story_afterwards()
     signed::come_to_rest(&world, &signed).await;
     let wrong = std::mem::take(&mut *common.wrong.lock().unwrap_or_else(PoisonError::into_inner));
     let counts = format!(
-        "seed {seed}, {seconds} s: {} single and {} larger operations, {} domains and {} keys to their end, {} imports \
-         by jobs, signing {begun:?}, faults {faults:?}, violations {}\nsingle: {tally:?}\nlarger: {:?}",
+        "seed {seed}, {seconds} s: {} single and {} larger operations, {} domains and {} keys to their end, imports \
+         by jobs {versions:?}, signing {begun:?}, faults {faults:?}, violations {}\nsingle: {tally:?}\nlarger: {:?}",
         attempts.len(),
         operations.len(),
         common.domains.load(Ordering::Relaxed),
         common.keys.load(Ordering::Relaxed),
-        versions.done,
         wrong.len(),
         mixed::Tally::of(&operations),
     );
