@@ -142,10 +142,13 @@ fn parse(content: &str, context: &ParseContext<'_>, warnings: &mut Vec<Warning>)
     })
 }
 
-/// A mailbox as a name; `a.b@example.com` is `a\.b.example.com.` (RFC 1035 section 8).
+/// A mailbox as a name; `a.b@example.com` is `a\.b.example.com.` (RFC 1035 section 8). Only people write it so: on the
+/// server it is a name, in which an `@` is a character of its label.
 pub(super) fn parse_mailbox(text: &str, context: &ParseContext<'_>) -> Result<String, FieldError> {
     match text.split_once('@') {
-        Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !text.contains('\\') => {
+        Some((local, domain))
+            if context.zone.is_some() && !local.is_empty() && !domain.is_empty() && !text.contains('\\') =>
+        {
             target::parse_any(&format!("{}.{domain}", local.replace('.', "\\.")), context)
         }
         _ => target::parse_any(text, context),
@@ -169,6 +172,7 @@ fn odd_timers(soa: &Soa) -> Vec<Warning> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dns::{RecordType, canonical, canonical_from_server, for_server};
 
     #[test]
     fn the_first_soa_of_a_zone_reads_back() {
@@ -177,5 +181,18 @@ mod tests {
         let text = "ns1.platform.test. hostmaster.example.com. 7 10800 3600 604800 3600";
         assert_eq!(soa.to_string(), text);
         assert_eq!(Soa::parse(text), Ok(soa));
+    }
+
+    #[test]
+    fn a_mailbox_with_an_at_sign_in_its_name_comes_back_from_the_server() {
+        let zone = ZoneName::parse("example.com").expect("valid");
+        for (record_type, content, wanted) in [
+            (RecordType::Soa, "ns1 host@b.e@a. 1 3 2 4 5", r"ns1. host.b.e\064a. 1 3 2 4 5"),
+            (RecordType::Rp, "b@ i.example.", r"b\064. i.example."),
+        ] {
+            let (form, _) = canonical(&record_type, content, &zone).expect("accepted");
+            assert_eq!(form, wanted);
+            assert_eq!(canonical_from_server(&record_type, &for_server(&record_type, &form)), form);
+        }
     }
 }

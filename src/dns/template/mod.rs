@@ -116,7 +116,8 @@ impl Template {
     pub fn check(&self, nameservers: usize) -> Result<(), TemplateProblem> {
         self.check_bounds().map_err(TemplateProblem::Whole)?;
         let variables = self.variables.iter().enumerate();
-        let wrong = problems(variables.map(|(index, variable)| (index, self.check_variable(index, variable))));
+        let wrong =
+            problems(variables.map(|(index, variable)| (index, self.check_variable((index, variable), nameservers))));
         if !wrong.is_empty() {
             return Err(TemplateProblem::Variables(wrong));
         }
@@ -146,7 +147,11 @@ impl Template {
         Ok(())
     }
 
-    fn check_variable(&self, index: usize, variable: &TemplateVariable) -> Result<(), FieldError> {
+    fn check_variable(
+        &self,
+        (index, variable): (usize, &TemplateVariable),
+        nameservers: usize,
+    ) -> Result<(), FieldError> {
         let TemplateVariable { name, description, required, default } = variable;
         if !is_variable(name) {
             let message = "must be 1 to 64 lower-case letters, digits and _, beginning with a letter";
@@ -170,12 +175,13 @@ impl Template {
             return Err(FieldError::new("default", format!("must have at most {VALUE_OCTETS_MAX} octets")));
         }
         for piece in pieces(default).map_err(|message| FieldError::new("default", message))? {
-            if let Piece::Placeholder(name) = piece
-                && BuiltIn::parse(name).is_none()
-            {
-                let message = format!("${{{name}}} is not built in, and a default may have no others");
-                return Err(FieldError::new("default", message));
-            }
+            let Piece::Placeholder(name) = piece else { continue };
+            let message = match BuiltIn::parse(name) {
+                Some(BuiltIn::Nameserver(number)) if number > nameservers => no_nameserver(name, nameservers),
+                Some(_) => continue,
+                None => format!("${{{name}}} is not built in, and a default may have no others"),
+            };
+            return Err(FieldError::new("default", message));
         }
         Ok(())
     }

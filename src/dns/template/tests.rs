@@ -79,6 +79,7 @@ fn variables_are_named_once_and_not_as_what_is_built_in() {
     assert_eq!(found, [(0, "name"), (1, "name"), (2, "name")]);
     assert_eq!(wrong(vec![variable("a", None), variable("a", None)]), [(1, "name")]);
     assert_eq!(wrong(vec![variable("a", Some("${b}")), variable("b", None)]), [(0, "default")]);
+    assert_eq!(wrong(vec![variable("a", Some("${ns2}")), variable("b", Some("${ns3}"))]), [(1, "default")]);
     let both = TemplateVariable { required: true, ..variable("a", Some("x")) };
     assert_eq!(wrong(vec![both]), [(0, "default")]);
 }
