@@ -5,7 +5,7 @@ pub use scaidns;
 
 /// The target's seeds into the folder `FUZZ_SEEDS`, where it is given, before the corpus is read.
 pub fn lay_out(target: &str, seeds: Vec<Vec<u8>>) {
-    let Some(folder) = std::env::var_os("FUZZ_SEEDS") else { return };
+    let Some(folder) = std::env::var_os("FUZZ_SEEDS").filter(|folder| !folder.is_empty()) else { return };
     let folder = std::path::PathBuf::from(folder);
     std::fs::create_dir_all(&folder).expect("a folder for the seeds");
     for (position, seed) in seeds.into_iter().enumerate() {

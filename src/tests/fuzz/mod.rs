@@ -88,13 +88,13 @@ fn every_target_is_driven_here_and_by_coverage() {
 
 fn run(name: &str, mut kept: Vec<Vec<u8>>, target: fn(&[u8]) -> Outcome) {
     let seed = number("SCAIDNS_TEST_SEED").unwrap_or_else(|| rand::random::<u32>().into());
-    let end = Instant::now() + Duration::from_secs(number("SCAIDNS_FUZZ_SECONDS").unwrap_or(SECONDS));
     let mut rng = StdRng::seed_from_u64(seed);
     kept.extend(corpus(name));
     let mut known = HashSet::new();
     for input in &kept {
         known.insert(digest(&tried(name, seed, input, target)));
     }
+    let end = Instant::now() + Duration::from_secs(number("SCAIDNS_FUZZ_SECONDS").unwrap_or(SECONDS));
     let mut count = 0;
     while Instant::now() < end {
         let (one, other) = (rng.random_range(0..kept.len()), rng.random_range(0..kept.len()));
