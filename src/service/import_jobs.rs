@@ -50,6 +50,11 @@ pub async fn run(services: &Services, run: &Run) -> Outcome {
     let row = within(zones::find(&services.db, &Visibility::system(), zone(run)?)).await?;
     let row = row.ok_or_else(|| Stop::Fail("the domain is gone".into()))?;
     let access = ZoneAccess::system(row.reference(), Permission::RecordsUpdate);
+    // a part whose outcome nobody knew at first was settled by recovery
+    let settled = progress(services, run).await?;
+    if settled.done > run.progress().done {
+        run.checkpoint(&settled, None).await?;
+    }
     while let Some(OpenPart { part, changes }) = within(import_parts::next(&services.db, run.id())).await? {
         let changes: Vec<RrsetChange> = serde_json::from_str(&changes)
             .map_err(|error| Stop::Fail(format!("part {part} cannot be read: {error}")))?;

@@ -106,6 +106,8 @@ pub struct ClaimedJob {
     pub progress: Progress,
     /// This one counted.
     pub attempts: u32,
+    /// How often it was given back because somebody it needs was away.
+    pub waits: u32,
 }
 
 /// Who holds a job: its epoch is nobody else's.
@@ -172,8 +174,8 @@ pub async fn claim(db: &Db, due: &DueJob) -> Result<Option<ClaimedJob>> {
     if done.rows_affected() == 0 {
         return Ok(None);
     }
-    const JOB: &str = "SELECT kind, tenant_id, zone_id, requested_by, parameters, state, done, total, message, attempts \
-                       FROM jobs WHERE id = ? AND epoch = ?";
+    const JOB: &str = "SELECT kind, tenant_id, zone_id, requested_by, parameters, state, done, total, message, attempts, \
+                       waits FROM jobs WHERE id = ? AND epoch = ?";
     let row = sqlx::query(JOB).bind(id.0).bind(epoch + 1).fetch_optional(db.pool()).await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(ClaimedJob {
@@ -186,6 +188,7 @@ pub async fn claim(db: &Db, due: &DueJob) -> Result<Option<ClaimedJob>> {
         state: json(&row, "state")?,
         progress: progress(&row)?,
         attempts: row.try_get("attempts")?,
+        waits: row.try_get("waits")?,
     }))
 }
 
@@ -207,8 +210,8 @@ pub async fn checkpoint(
 ) -> Result<bool> {
     let Progress { done, total, message } = progress;
     let updated = sqlx::query(
-        "UPDATE jobs SET look_at = NOW(6) + INTERVAL ? SECOND, attempts = 0, done = ?, total = ?, message = ?, \
-         state = COALESCE(?, state), updated_at = NOW(6) WHERE id = ? AND epoch = ? AND status = 'running'",
+        "UPDATE jobs SET look_at = NOW(6) + INTERVAL ? SECOND, attempts = 0, waits = 0, done = ?, total = ?, \
+         message = ?, state = COALESCE(?, state), updated_at = NOW(6) WHERE id = ? AND epoch = ? AND status = 'running'",
     )
     .bind(LEASE_SECONDS)
     .bind(done)
@@ -268,6 +271,22 @@ async fn finish(
     .bind(hold.job.0)
     .bind(hold.epoch)
     .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Gives the job back for as long as somebody it needs is away, which is no attempt. False: it is not held any more.
+pub async fn wait(db: &Db, hold: Hold, pause_seconds: u32, error: &str) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE jobs SET status = 'queued', look_at = NOW(6) + INTERVAL ? SECOND, error = ?, \
+         attempts = GREATEST(attempts, 1) - 1, waits = waits + 1, updated_at = NOW(6) \
+         WHERE id = ? AND epoch = ? AND status = 'running'",
+    )
+    .bind(pause_seconds)
+    .bind(cut(error, ERROR_CHARACTERS_MAX))
+    .bind(hold.job.0)
+    .bind(hold.epoch)
+    .execute(db.pool())
     .await?;
     Ok(done.rows_affected() == 1)
 }

@@ -55,7 +55,10 @@ pub const KINDS: &[Kind] = &[
 /// Why a handler does not go on.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Stop {
-    /// What stands in the way may be gone in a while.
+    /// Somebody it needs is away, and comes back by itself.
+    #[error("{0}")]
+    Wait(String),
+    /// What stands in the way may be gone in a while, or may be the job itself.
     #[error("{0}")]
     Retry(String),
     /// It will never work; what the caller is to know.
@@ -74,7 +77,7 @@ impl From<Error> for Stop {
             | Error::Unavailable { .. }
             | Error::OutcomeUnknown(_)
             | Error::TooSoon { .. }
-            | Error::IdempotencyInProgress => Self::Retry(error.to_string()),
+            | Error::IdempotencyInProgress => Self::Wait(error.to_string()),
             Error::Internal(message) => {
                 tracing::error!(%message, "internal error in a job");
                 Self::Retry("internal error".into())

@@ -20,6 +20,12 @@ use super::kinds::{Kind, Outcome, Stop};
 pub const ATTEMPTS_MAX: u32 = 8;
 /// The longest pause between two of them.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// What a job needs may be away for a day: then somebody waits for an answer who should have one.
+const WAITS_MAX: u32 = 1_440;
+/// The longest pause between two looks whether it is back.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// An outcome is noted at once, or so many seconds later, where the database is away.
+const NOTED_WITHIN: [u64; 4] = [0, 1, 2, 4];
 /// The lease is renewed this often: two of three renewals may fail.
 const RENEW_EVERY: Duration = Duration::from_secs(LEASE_SECONDS as u64 / 3);
 /// A handler that could not renew its lease stops this long before it ends.
@@ -92,7 +98,7 @@ fn read<T: DeserializeOwned>(value: &Value) -> std::result::Result<T, Stop> {
 
 /// Runs a claimed job to its end, or until its lease is lost, and notes the outcome.
 pub async fn work(services: &Services, kind: &Kind, claimed: ClaimedJob) {
-    let (hold, attempts, began) = (claimed.hold, claimed.attempts, Instant::now());
+    let (hold, attempts, waits, began) = (claimed.hold, claimed.attempts, claimed.waits, Instant::now());
     let run = Run { db: services.db.clone(), claimed };
     let outcome = if attempts > ATTEMPTS_MAX {
         Err(Stop::Fail(format!("given up after {ATTEMPTS_MAX} attempts without getting further")))
@@ -104,7 +110,7 @@ pub async fn work(services: &Services, kind: &Kind, claimed: ClaimedJob) {
         }
     };
     measured(kind.name, began, outcome.is_ok());
-    note(services, kind, (&run, attempts), outcome).await;
+    note(services, kind, &run, (attempts, waits), outcome).await;
 }
 
 /// Counts and times a run of a job.
@@ -114,32 +120,44 @@ pub(super) fn measured(job: &'static str, began: Instant, succeeded: bool) {
     metrics::histogram!("scaidns_worker_jobs_duration_seconds", "job" => job).record(began.elapsed());
 }
 
-async fn note(services: &Services, kind: &Kind, (run, attempts): (&Run, u32), outcome: Outcome) {
-    let (db, hold, name) = (&services.db, run.claimed.hold, kind.name);
-    let job = hold.job;
-    let noted = match &outcome {
-        Ok(result) => {
-            tracing::info!(%job, kind = name, "job done");
-            end(services, kind, run, Ok(result)).await
+async fn note(services: &Services, kind: &Kind, run: &Run, (attempts, waits): (u32, u32), outcome: Outcome) {
+    let (job, name) = (run.claimed.hold.job, kind.name);
+    match &outcome {
+        Ok(_) => tracing::info!(%job, kind = name, "job done"),
+        Err(Stop::Wait(error)) => tracing::warn!(%job, kind = name, %error, waits, "job waits, and is gone on with"),
+        Err(Stop::Retry(error)) => tracing::warn!(%job, kind = name, %error, attempts, "job stopped"),
+        Err(Stop::Fail(error)) => tracing::warn!(%job, kind = name, %error, "job failed"),
+        Err(Stop::Lost) => tracing::warn!(%job, kind = name, "the lease of a job is lost, another worker goes on"),
+    }
+    for pause in NOTED_WITHIN {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        match try_note(services, kind, run, (attempts, waits), &outcome).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%job, kind = name, %error, "the outcome of a job was not noted"),
+        }
+    }
+    // it is done once more when the lease has run out
+}
+
+async fn try_note(
+    services: &Services,
+    kind: &Kind,
+    run: &Run,
+    (attempts, waits): (u32, u32),
+    outcome: &Outcome,
+) -> storage::Result<()> {
+    let (db, hold) = (&services.db, run.claimed.hold);
+    let pause = |count: u32, most: Duration| Duration::from_secs(1 << count.min(16)).min(most).as_secs() as u32;
+    match outcome {
+        Ok(result) => end(services, kind, run, Ok(result)).await,
+        Err(Stop::Wait(error)) if waits < WAITS_MAX => {
+            within_write(jobs::wait(db, hold, pause(waits + 1, WAIT_MAX), error)).await.map(|_| ())
         }
         Err(Stop::Retry(error)) if attempts < ATTEMPTS_MAX => {
-            tracing::warn!(%job, kind = name, %error, attempts, "job stopped, is tried again");
-            let pause = Duration::from_secs(1 << attempts.min(16)).min(PAUSE_MAX);
-            let back = within_write(jobs::give_back(db, hold, pause.as_secs() as u32, Some(error))).await;
-            back.map(|_| ())
+            within_write(jobs::give_back(db, hold, pause(attempts, PAUSE_MAX), Some(error))).await.map(|_| ())
         }
-        Err(Stop::Retry(error) | Stop::Fail(error)) => {
-            tracing::warn!(%job, kind = name, %error, "job failed");
-            end(services, kind, run, Err(error)).await
-        }
-        Err(Stop::Lost) => {
-            tracing::warn!(%job, kind = name, "the lease of a job is lost, another worker goes on");
-            return;
-        }
-    };
-    // what could not be noted is done once more when the lease has run out
-    if let Err(error) = noted {
-        tracing::warn!(%job, kind = name, %error, "the outcome of a job was not noted");
+        Err(Stop::Wait(error) | Stop::Retry(error) | Stop::Fail(error)) => end(services, kind, run, Err(error)).await,
+        Err(Stop::Lost) => Ok(()),
     }
 }
 

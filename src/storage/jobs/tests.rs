@@ -114,7 +114,17 @@ async fn what_was_given_back_is_due_after_its_pause_and_what_is_long_over_is_swe
     assert!(claimed(&db).await.is_none());
     end_lease(&db, id).await;
     let again = claimed(&db).await.expect("claimed");
-    assert_eq!(again.attempts, 2);
+    assert_eq!((again.attempts, again.waits), (2, 0));
+    assert!(wait(&db, again.hold, 60, "away").await.expect("asked"));
+    assert!(!wait(&db, again.hold, 60, "away").await.expect("asked"), "it is not held any more");
+    assert!(claimed(&db).await.is_none());
+    end_lease(&db, id).await;
+    let again = claimed(&db).await.expect("claimed");
+    assert_eq!((again.attempts, again.waits), (2, 1), "a wait is no attempt");
+    assert!(note(&db, again.hold, 1, &json!({})).await);
+    end_lease(&db, id).await;
+    let again = claimed(&db).await.expect("claimed");
+    assert_eq!((again.attempts, again.waits), (1, 0), "both are counted since it got further");
     assert!(ended(&db, again.hold, Err("never")).await);
     assert_eq!(sweep(&db).await.expect("swept"), 0);
     let old = "UPDATE jobs SET finished_at = NOW(6) - INTERVAL 31 DAY WHERE id = ?";

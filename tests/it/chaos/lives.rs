@@ -201,6 +201,10 @@ async fn keys(mut caller: Caller) {
                 caller.common.wrong(format!("{}: the key {id} is good although it was revoked", answer.request));
             }
         }
+        // a revoked one could be made good again, and takes a place
+        if caller.until_done((Method::DELETE, &path, None), None, So::At(&path, GONE)).await.is_none() {
+            return;
+        }
         caller.common.keys.fetch_add(1, Ordering::Relaxed);
     }
 }
