@@ -123,7 +123,9 @@ impl From<FieldError> for Error {
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
         match error {
-            StorageError::Unavailable(_) => Self::unavailable("The database cannot be reached"),
+            StorageError::Unavailable(_) | StorageError::NotAsked(_) => {
+                Self::unavailable("The database cannot be reached")
+            }
             // after the repeats that the storage layer allows itself
             StorageError::Deadlock(_) => Self::unavailable("The database is busy"),
             StorageError::Full(why) => {

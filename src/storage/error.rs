@@ -10,6 +10,9 @@ pub enum StorageError {
     /// Not reachable, shutting down, or out of connections. For a commit: its outcome is unknown.
     #[error("database unavailable: {0}")]
     Unavailable(String),
+    /// No connection was to be had in time: nothing was asked, so nothing was done, and nobody need look whether it was.
+    #[error("database out of reach: {0}")]
+    NotAsked(String),
     /// Deadlock or lock time-out: the transaction was rolled back and may be repeated.
     #[error("database deadlock or lock time-out: {0}")]
     Deadlock(String),
@@ -35,12 +38,10 @@ impl StorageError {
 impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.to_string()),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+                Self::Unavailable(error.to_string())
+            }
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Self::NotAsked(error.to_string()),
             sqlx::Error::Database(database) => match database.try_downcast_ref::<MySqlDatabaseError>() {
                 Some(mysql) => match mysql.number() {
                     // too many connections, shutdown in progress, connection killed, server gone or starting
@@ -71,6 +72,13 @@ fn key_of_duplicate(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_never_asked_is_told_from_what_may_have_been_done() {
+        assert!(matches!(StorageError::from(sqlx::Error::PoolTimedOut), StorageError::NotAsked(_)));
+        let cut = sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        assert!(matches!(StorageError::from(cut), StorageError::Unavailable(_)));
+    }
 
     #[test]
     fn the_violated_key_is_read_from_the_message() {

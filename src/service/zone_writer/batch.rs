@@ -113,7 +113,13 @@ impl<'a> Batch<'a> {
         let patience = Instant::now() + PATIENCE;
         let mut waiter = Waiter::new(&self.inner.db, self.zone);
         self.expands_alias = self.inner.expands_alias(&self.requests).await;
-        self.record_limit = self.inner.record_limit(&self.requests).await;
+        match self.inner.record_limit(&self.requests).await {
+            Ok(limit) => self.record_limit = limit,
+            Err(error) => {
+                self.fail_all(error);
+                return false;
+            }
+        }
         loop {
             match self.round().await {
                 Round::Done { wanted } => return wanted,
@@ -346,33 +352,22 @@ impl<'a> Batch<'a> {
 
 impl Inner {
     /// As the settings of the zone's tenant say, or said less than a second ago.
-    async fn record_limit(&self, requests: &[Waiting]) -> u32 {
+    async fn record_limit(&self, requests: &[Waiting]) -> Result<u32> {
         let adds = |operation: &RecordOperation| {
             use RecordOperation::{Delete, Nameservers, Update};
             !matches!(operation, Update { .. } | Delete { .. } | Nameservers)
         };
         let mut writes = requests.iter().map(|waiting| &waiting.write);
-        let Some(write) = writes.find(|write| write.operations.iter().any(adds)) else { return u32::MAX };
+        let Some(write) = writes.find(|write| write.operations.iter().any(adds)) else { return Ok(u32::MAX) };
         let tenant = write.access.zone().tenant;
         if let Some(limit) = self.record_limits.get(&tenant) {
-            return limit;
+            return Ok(limit);
         }
-        let usual = self.platform.last_known().terms.quotas;
-        let read = async {
-            let platform = self.platform.settings().await?;
-            let settings = within(zones::tenant_settings(&self.db, tenant)).await?;
-            Ok::<Quotas, Error>(Quotas::read(&settings, platform.terms.quotas))
-        };
-        let limit = match read.await {
-            Ok(quotas) => quotas.max_records_per_domain,
-            Err(error) => {
-                // whoever reads or writes the zone next is told that the database is down
-                tracing::warn!(%tenant, %error, "the settings of a tenant could not be read");
-                return usual.max_records_per_domain;
-            }
-        };
+        let usual = self.platform.settings().await?.terms.quotas;
+        let settings = within(zones::tenant_settings(&self.db, tenant)).await?;
+        let limit = Quotas::read(&settings, usual).max_records_per_domain;
         self.record_limits.insert(tenant, limit);
-        limit
+        Ok(limit)
     }
 
     /// Asks PowerDNS, where any request adds an ALIAS. One that does not say so does not expand it.
