@@ -23,6 +23,7 @@ pub mod jobs;
 pub mod login;
 pub mod me;
 mod mirror;
+mod neighbours;
 mod page;
 pub mod people;
 pub mod platform;

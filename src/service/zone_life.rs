@@ -5,8 +5,8 @@ use time::OffsetDateTime;
 
 use crate::authz::{Caller, Permission, Visibility, ZoneAccess};
 use crate::ids::{TenantId, ZoneId};
-use crate::storage::within;
 use crate::storage::zones::{self as zones_stored, ZoneRow};
+use crate::storage::{live_names, within};
 use crate::tenancy::ZoneStatus;
 
 use super::audit;
@@ -52,7 +52,7 @@ pub async fn delete_for_good(services: &Services, context: &Context, id: ZoneId)
 /// Lets whoever holds a name make room for a claim on it that has been proven. A live zone does so only if the
 /// platform's admin has decided it.
 pub(super) async fn make_room(services: &Services, context: &Context, claim: &ZoneRow, force: bool) -> Result<()> {
-    let holder = within(zones_stored::live_of_name(&services.db, claim.name.as_str())).await?;
+    let holder = within(live_names::live_of_name(&services.db, claim.name.as_str())).await?;
     let Some(holder) = holder.filter(|holder| *holder != claim.id) else { return Ok(()) };
     let Some(row) = within(zones_stored::find(&services.db, &Visibility::system(), holder)).await? else {
         return Ok(());

@@ -22,6 +22,7 @@ pub mod import_parts;
 pub mod inbox;
 pub mod intents;
 pub mod jobs;
+pub mod live_names;
 pub mod logged_out;
 pub mod platform_settings;
 pub mod record_ids;

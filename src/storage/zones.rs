@@ -473,54 +473,6 @@ async fn add_to_counter(
     Ok(())
 }
 
-/// A live zone near a name: whose it is and what it is called.
-#[derive(Clone, Debug, FromRow)]
-pub struct Neighbour {
-    pub name: String,
-    pub tenant_id: Uuid,
-    pub status: String,
-}
-
-/// Live zones at or above a name, nearest first.
-pub async fn live_at_or_above(db: &Db, name: &ZoneName) -> Result<Vec<Neighbour>> {
-    let mut query = QueryBuilder::new("SELECT name, tenant_id, status FROM zones WHERE live_name IN (");
-    query.push_bind(name.as_str().to_owned());
-    for ancestor in name.ancestors() {
-        query.push(", ").push_bind(ancestor.to_owned());
-    }
-    query.push(") ORDER BY LENGTH(name) DESC");
-    Ok(query.build_query_as().fetch_all(db.pool()).await?)
-}
-
-/// Whether a live zone of another tenant stands below a name.
-pub async fn foreign_live_below(db: &Db, name: &ZoneName, tenant: TenantId) -> Result<bool> {
-    let prefix: String = name.as_str().chars().rev().collect();
-    let found: Option<i64> = sqlx::query_scalar(
-        "SELECT 1 FROM zones WHERE reversed_name LIKE ? AND live_name IS NOT NULL AND tenant_id <> ? LIMIT 1",
-    )
-    .bind(format!("{}.%", prefix.replace('_', "\\_")))
-    .bind(tenant.0)
-    .fetch_optional(db.pool())
-    .await?;
-    Ok(found.is_some())
-}
-
-/// The live zone of a name.
-pub async fn live_of_name(db: &Db, name: &str) -> Result<Option<ZoneId>> {
-    let found: Option<Uuid> =
-        sqlx::query_scalar("SELECT id FROM zones WHERE live_name = ?").bind(name).fetch_optional(db.pool()).await?;
-    Ok(found.map(ZoneId))
-}
-
-/// Whether a zone of this name is live, within the transaction that is about to make one.
-pub async fn is_name_live(tx: &mut Transaction<'_, MySql>, name: &str) -> Result<bool> {
-    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM zones WHERE live_name = ? LOCK IN SHARE MODE")
-        .bind(name)
-        .fetch_optional(&mut **tx)
-        .await?;
-    Ok(found.is_some())
-}
-
 /// The serial that the last zone of this name ended with.
 pub async fn retired_serial(db: &Db, name: &str) -> Result<Option<u32>> {
     let sql = "SELECT serial FROM retired_serials WHERE zone_name = ?";

@@ -17,6 +17,7 @@ pub fn tests() -> Trials {
         bounds_are_as_set_at_every_replica_without_redis,
         the_worker_removes_what_has_had_its_time_as_set,
         below_an_authoritative_domain_no_proof_is_needed_unless_another_tenants_domain_is_near,
+        of_two_claims_without_proof_on_a_name_and_one_below_it_at_once_one_must_be_proven,
     ]
 }
 
@@ -246,5 +247,53 @@ async fn below_an_authoritative_domain_no_proof_is_needed_unless_another_tenants
     let entries = World::audit_as(&platform, "action=config.update&resource_id=authoritative_domains").await;
     assert_eq!(entries.len(), 2, "{entries:?}");
     assert_eq!(entries[1]["details"]["after"], json!({"domains": []}));
+    world.stop().await;
+}
+
+async fn of_two_claims_without_proof_on_a_name_and_one_below_it_at_once_one_must_be_proven() {
+    const ROUNDS: u32 = 12;
+    let world = World::private("two-at-once").await;
+    let (ours, theirs) = (world.admin(), world.other().at(&world.urls[1]));
+    let base = world.fresh("customers");
+    world.platform().put("/admin/authoritative-domains", json!({"domains": [base]})).await.ok();
+    for replica in [&ours, &theirs] {
+        eventually_within(PATIENCE, "no proof below the domain", || async {
+            let name = format!("first{}.{base}", rand::random::<u32>());
+            let answer = replica.post("/domains/", json!({"name": name, "domain_type": "primary"})).await;
+            if answer.body["status"] == "active" { Ok(()) } else { Err(answer.text) }
+        })
+        .await;
+    }
+    let mut lived = 0;
+    for round in 0..ROUNDS {
+        let above = format!("shop{round}.{base}");
+        let below = format!("www.{above}");
+        let claim = async |api: &Api, name: &str| {
+            let made = api.post("/domains/", json!({"name": name, "domain_type": "primary"})).await.ok();
+            Domain::new(made)
+        };
+        // both are decided and under way before either is live
+        world.servers.pdns.pause();
+        let both = async { tokio::join!(claim(&ours, &above), claim(&theirs, &below)) };
+        let release = async {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            world.servers.pdns.resume();
+        };
+        let ((upper, lower), ()) = tokio::join!(both, release);
+        let live = [&upper, &lower].iter().filter(|domain| domain.body["status"] == "active").count();
+        assert!(live < 2, "round {round}: both went live: {} {}", upper.body, lower.body);
+        lived += live;
+
+        // who came too late goes on as whoever claims a name near another tenant's
+        let (api, late) = if lower.body["status"] == "active" { (&ours, &upper) } else { (&theirs, &lower) };
+        if live == 1 {
+            let told = api.post_empty(&late.check()).await.ok();
+            assert_eq!(told["is_valid"], false, "round {round}: {told}");
+            let started = api.post(&late.validation(), json!({"validation_type": "txt_record"})).await.ok();
+            assert_eq!((&started["status"], &started["dns_record"]["type"]), (&"pending".into(), &"TXT".into()));
+            assert_eq!(api.post_empty(&late.check()).await.ok()["is_valid"], false, "round {round}");
+        }
+    }
+    assert!(lived > 0, "no claim of {ROUNDS} pairs went live");
     world.stop().await;
 }

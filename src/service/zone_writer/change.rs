@@ -12,7 +12,7 @@ use crate::storage::idempotency::{self, Step};
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::settlement::Settled;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{StorageError, signing, validations, within, within_write};
+use crate::storage::{StorageError, live_names, signing, validations, within, within_write};
 
 use super::super::idempotency::{MARK_LOST, mark_lost};
 use super::super::{Error, Result};
@@ -152,7 +152,7 @@ impl Inner {
         zones::mark_born(&mut tx, row.id).await?;
         intents::insert(&mut tx, intent).await?;
         // with the lock in hand nobody else goes live under this name; somebody may have before
-        if zones::is_name_live(&mut tx, &intent.zone_name).await? {
+        if live_names::is_name_live(&mut tx, &intent.zone_name).await? {
             return Err(StorageError::Duplicate { key: LIVE_NAME_KEY.into() });
         }
         tx.commit().await?;

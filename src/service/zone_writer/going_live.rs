@@ -4,14 +4,15 @@ use crate::dns::{Rrset, RrsetChange, ZoneContent, ZoneName, rectify};
 use crate::ids::ChangeId;
 use crate::pdns::{DeleteAnswer, ServerZone};
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{fences, within};
+use crate::storage::{fences, live_names, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
+use super::super::neighbours::Neighbours;
 use super::super::platform::PlatformSettings;
 use super::super::{Error, Result};
 use super::change::{Held, LATE};
 use super::life::{self, Sent};
-use super::payload::Kind;
+use super::payload::{Kind, Payload};
 use super::store::{self, ZoneState};
 use super::transition::{GoLive, Step, claimed, payload_change};
 use super::{Inner, ZoneWriter, protocol};
@@ -39,7 +40,7 @@ impl Inner {
     /// Below a zone that is signed here a name must be delegated there: to a validating resolver the signed zone
     /// proves that there is nothing.
     pub(super) async fn check_delegation(&self, name: &ZoneName) -> Result<()> {
-        let around = within(zones::live_at_or_above(&self.db, name)).await?;
+        let around = within(live_names::live_at_or_above(&self.db, name)).await?;
         let active = ZoneStatus::Active.as_str();
         let Some(parent) = around.iter().find(|zone| zone.name != name.as_str() && zone.status == active) else {
             return Ok(());
@@ -70,7 +71,7 @@ impl Inner {
         let platform = self.platform.fresh().await?;
         check_nameservers(&platform)?;
         self.check_delegation(&row.name).await?;
-        if within(zones::live_of_name(&self.db, row.name.as_str())).await?.is_some() {
+        if within(live_names::live_of_name(&self.db, row.name.as_str())).await?.is_some() {
             return Err(claimed());
         }
         let state = store::read(&self.db, &self.pdns, &row).await?;
@@ -84,7 +85,7 @@ impl Inner {
             .map(|(key, rrset)| RrsetChange { key: key.clone(), before: None, after: Some(rrset.clone()) })
             .collect();
         payload.rectify = rectify::needed(&content, &everything);
-        let Some(held) = self.intend(&row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
+        let Some(held) = self.intend_to_go_live(&row, request, &payload).await? else { return Ok(Step::Again) };
         let intent = &held.intent;
         let sent = match self.ensure_dark(&row, &held, &platform, serial).await {
             Ok((dark, fences)) => {
@@ -109,6 +110,38 @@ impl Inner {
             tracing::debug!(zone = %row.name, %error, "a new zone is looked at once more for its nameservers");
         }
         Ok(step)
+    }
+
+    /// Takes the lock under which a claim goes live. One without a proof stands back from other tenants' names near it:
+    /// whether it needs a proof was decided before, and another claim may have gone live since, or be about to. Each
+    /// takes its lock first and looks then, so of two at once at least one sees the other.
+    pub(super) async fn intend_to_go_live(
+        &self,
+        row: &ZoneRow,
+        request: &GoLive,
+        payload: &Payload,
+    ) -> Result<Option<Held>> {
+        let Some(held) = self.intend(row, payload_change(payload), payload).await? else { return Ok(None) };
+        if request.validation.is_some() {
+            return Ok(Some(held));
+        }
+        let room = self.look_for_room(row).await;
+        if let Ok(true) = room {
+            return Ok(Some(held));
+        }
+        self.drop_intent(&held.intent, payload, "another tenant's domain is near").await?;
+        room.map(|_| None)
+    }
+
+    /// Whether a claim without a proof may go on. False: another tenant's claim near it has not got to its end yet.
+    async fn look_for_room(&self, row: &ZoneRow) -> Result<bool> {
+        // in this order: what goes live between the two looks is seen by one of them
+        let is_alone = !within(live_names::foreign_arriving(&self.db, &row.name, row.tenant)).await?;
+        if Neighbours::of(&self.db, &row.name, row.tenant).await?.demand_proof() {
+            let message = "Another tenant's domain near this name went live meanwhile: prove that it is yours";
+            return Err(Error::conflict("proof_needed", message));
+        }
+        Ok(is_alone)
     }
 
     /// Makes the dark zone, or finds the one that an earlier attempt left; with it the fences that are to stay in it.

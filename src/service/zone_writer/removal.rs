@@ -6,7 +6,7 @@ use crate::dns::{RrsetChange, ZoneContent};
 use crate::ids::ChangeId;
 use crate::pdns::DeleteAnswer;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{audit, intents, within, within_write};
+use crate::storage::{audit, intents, live_names, within, within_write};
 use crate::tenancy::ZoneStatus;
 
 use super::super::{Error, Result};
@@ -157,7 +157,7 @@ impl Inner {
 
     /// Whether the live zone of this name is somebody else's.
     async fn is_anothers(&self, row: &ZoneRow) -> Result<bool> {
-        Ok(within(zones::live_of_name(&self.db, row.name.as_str())).await?.is_some_and(|live| live != row.id))
+        Ok(within(live_names::live_of_name(&self.db, row.name.as_str())).await?.is_some_and(|live| live != row.id))
     }
 
     /// A claim for which PowerDNS holds nothing: one transaction, without the name's lock, which may be another's.

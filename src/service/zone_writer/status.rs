@@ -5,7 +5,7 @@ use crate::dns::{OwnerName, RecordType, Rrset, RrsetChange, RrsetKey, ZoneConten
 use crate::ids::ChangeId;
 use crate::storage::emptied as emptied_zones;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{audit, intents, within, within_write};
+use crate::storage::{audit, intents, live_names, within, within_write};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::super::{Error, Result};
@@ -216,7 +216,7 @@ impl Inner {
 
     /// Whether the nearest zone around this one that is served here is another tenant's.
     async fn is_below_anothers(&self, row: &ZoneRow) -> Result<bool> {
-        let around = within(zones::live_at_or_above(&self.db, &row.name)).await?;
+        let around = within(live_names::live_at_or_above(&self.db, &row.name)).await?;
         let active = ZoneStatus::Active.as_str();
         let parent = around.iter().find(|zone| zone.name != row.name.as_str() && zone.status == active);
         Ok(parent.is_some_and(|parent| parent.tenant_id != row.tenant.0))

@@ -14,14 +14,14 @@ use crate::pdns::{DeleteAnswer, Pdns, PdnsError, SecondaryCreation};
 use crate::storage::audit::AuditEntry;
 use crate::storage::secondary_zones::{self, Source};
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{audit, fences, intents, tsig_keys, within, within_write};
+use crate::storage::{audit, fences, intents, live_names, tsig_keys, within, within_write};
 use crate::tenancy::ZoneStatus;
 
 use super::super::{Error, Result};
 use super::change::{LATE, is_unmoved};
 use super::life::Sent;
 use super::payload::Kind;
-use super::transition::{Departure, GoLive, Step, claimed, in_a_task, payload_change};
+use super::transition::{Departure, GoLive, Step, claimed, in_a_task};
 use super::{Inner, ZoneWriter};
 
 /// Who may transfer a zone and who is told of its changes, in PowerDNS's words.
@@ -201,13 +201,13 @@ impl Inner {
 
     pub(super) async fn try_secondary_go_live(&self, row: ZoneRow, request: &GoLive) -> Result<Step<()>> {
         let incoming = self.incoming(&row).await?;
-        if within(zones::live_of_name(&self.db, row.name.as_str())).await?.is_some() {
+        if within(live_names::live_of_name(&self.db, row.name.as_str())).await?.is_some() {
             return Err(claimed());
         }
         self.check_rested(&row).await?;
         let kind = Kind::SecondaryGoLive { validation: request.validation, incoming: incoming.clone() };
         let payload = self.payload(&row, kind, &ZoneContent::new(row.name.clone()), Some((request, &[])));
-        let Some(held) = self.intend(&row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
+        let Some(held) = self.intend_to_go_live(&row, request, &payload).await? else { return Ok(Step::Again) };
         let sent = self.send_incoming(&row, &incoming).await;
         self.conclude(&row, &held.intent, &payload, sent).await
     }

@@ -13,7 +13,7 @@ use crate::ids::{ChangeId, ValidationId, ZoneId};
 use crate::storage::audit::AuditEntry;
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{fences, within};
+use crate::storage::{fences, live_names, within};
 
 use super::super::context::{ActorRecord, RequestInfo};
 use super::super::{Error, Result};
@@ -93,7 +93,7 @@ impl ZoneWriter {
     }
 
     async fn sweep_zone(&self, name: &str, changes: &[ChangeId]) -> Result<()> {
-        match within(zones::live_of_name(&self.inner.db, name)).await? {
+        match within(live_names::live_of_name(&self.inner.db, name)).await? {
             Some(zone) => self.inner.until_done(zone, |row| self.inner.try_sweep(row, changes)).await,
             None => Ok(within(fences::forget(&self.inner.db, name, changes)).await?),
         }

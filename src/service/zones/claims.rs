@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 use crate::authz::{Permission, TenantAccess, ZoneAccess, decide_tenant};
 use crate::dns::{ZoneName, reverse};
 use crate::ids::{ValidationId, ZoneId};
+use crate::storage::audit as audit_log;
 use crate::storage::secondary_zones::{self, Source};
 use crate::storage::validations::{self, ValidationRow};
 use crate::storage::zone_templates::{self, ZoneTemplate};
 use crate::storage::zones::{self, NewZone, ZoneRow};
-use crate::storage::{audit as audit_log, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::super::context::ActorRecord;
+use super::super::neighbours::Neighbours;
 use super::super::platform::PlatformSettings;
 use super::super::templates::claimed::{self, Choice};
 use super::super::validation::{TXT_RECORD, new_challenge};
@@ -158,22 +159,20 @@ fn touches_platform(name: &ZoneName, nameservers: &[String]) -> bool {
 
 /// Whether the name must be proven: not below a zone of one's own, and neither for holders of `validation:bypass` nor
 /// below a domain that the platform itself answers for, but always where another tenant's live zone is at, above or
-/// below it.
+/// below it. What comes near while the claim goes live, the writer looks for.
 async fn needs_proof(services: &Services, context: &Context, name: &ZoneName) -> Result<bool> {
-    let tenant = context.caller.tenant;
-    let above = within(zones::live_at_or_above(&services.db, name)).await?;
-    let foreign_below = within(zones::foreign_live_below(&services.db, name, tenant)).await?;
-    let nearest_is_own =
-        above.first().is_some_and(|zone| zone.tenant_id == tenant.0 && zone.status == ZoneStatus::Active.as_str());
-    if nearest_is_own && !foreign_below {
+    let neighbours = Neighbours::of(&services.db, name, context.caller.tenant).await?;
+    if neighbours.vouch() {
         return Ok(false);
     }
-    let foreign_above = above.iter().any(|zone| zone.tenant_id != tenant.0);
+    if neighbours.demand_proof() {
+        return Ok(true);
+    }
     let bypass = decide_tenant(&context.caller, Permission::ValidationBypass).is_ok();
     let platform = services.platform.settings().await?;
     let is_platforms =
         platform.authoritative_domains.iter().any(|above| name != above && name.is_at_or_below(above.as_str()));
-    Ok(!(bypass || is_platforms) || foreign_above || foreign_below)
+    Ok(!(bypass || is_platforms))
 }
 
 /// Whether a holder of `validation:bypass` may use it for this zone.

@@ -44,9 +44,7 @@ impl Reaper {
         let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it");
         remove_old_runs(&all);
         let root = all.join(std::process::id().to_string());
-        fs::create_dir_all(&root).expect("a folder for the run");
-        let own = Identity::own().expect("this process is in /proc");
-        own.write(&root.join(OWNER)).expect("the owner's mark");
+        make_owned(&root, &all.with_file_name(format!("{}.begun", std::process::id())));
         let child = Command::new(std::env::current_exe().expect("this executable"))
             .env(ASKED, &root)
             .stdin(Stdio::piped())
@@ -93,6 +91,17 @@ pub fn run_if_asked() -> Option<ExitCode> {
         let _ = fs::remove_dir_all(&root);
     }
     Some(ExitCode::SUCCESS)
+}
+
+/// The folder appears with its owner's mark in it: a run that begins at the same moment takes one without for left
+/// behind.
+fn make_owned(root: &Path, unmarked: &Path) {
+    fs::create_dir_all(root.parent().expect("it is among all runs")).expect("a folder for all runs");
+    let _ = fs::remove_dir_all(unmarked);
+    fs::create_dir(unmarked).expect("a folder for the run");
+    let own = Identity::own().expect("this process is in /proc");
+    own.write(&unmarked.join(OWNER)).expect("the owner's mark");
+    fs::rename(unmarked, root).expect("the run's folder");
 }
 
 /// Folders of runs that are over; only failed ones are left.
