@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::ids::ZoneId;
 use crate::storage::jobs::{self, Progress};
@@ -30,6 +31,8 @@ pub const RECURRING: &str = "zone_nameservers";
 const PAGE: u32 = 500;
 /// Between two notes of how far it is.
 const ZONES_PER_NOTE: usize = 20;
+/// How often those that are left are counted; that looks at all zones of the platform.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// Zones that are written to at once: half of what PowerDNS is asked at a time, so that tenants go on.
 const AT_ONCE: usize = 4;
 /// Zones of one run that comes by the minute; the next one goes on.
@@ -56,16 +59,37 @@ struct State {
     pass: u32,
 }
 
+/// How many zones are left, between two counts by what was done.
+struct Remaining {
+    zones: u64,
+    counted: Instant,
+}
+
+impl Remaining {
+    async fn count(services: &Services, version: u32) -> Result<Self> {
+        let zones = within(zone_nameservers::count_due(&services.db, version)).await?;
+        Ok(Self { zones, counted: Instant::now() })
+    }
+
+    /// So many more have been written to.
+    async fn after(self, services: &Services, version: u32, written: usize) -> Result<Self> {
+        if self.counted.elapsed() >= COUNT_EVERY {
+            return Self::count(services, version).await;
+        }
+        Ok(Self { zones: self.zones.saturating_sub(written as u64), ..self })
+    }
+}
+
 pub async fn run(services: &Services, run: &Run) -> Outcome {
     let Parameters { version } = run.parameters()?;
     // whose change it is stands with the setting; tenants see that it was the platform's
     let request = RequestInfo { request_id: run.requested_by()?.request.request_id, ..RequestInfo::none() };
+    let mut remaining = Remaining::count(services, version).await?;
     let mut state: State = match run.state()? {
         Some(state) => state,
         None => {
-            let total = within(zone_nameservers::count_due(&services.db, version)).await?;
-            let state = State { total, ..State::default() };
-            note(services, run, (version, &state), 0).await?;
+            let state = State { total: remaining.zones, ..State::default() };
+            note(run, &state, remaining.zones, 0).await?;
             state
         }
     };
@@ -79,21 +103,25 @@ pub async fn run(services: &Services, run: &Run) -> Outcome {
             if services.platform.settings().await?.nameservers.version != version {
                 break;
             }
-            left.extend(follow_all(services, zones, &request).await);
+            let failed = follow_all(services, zones, &request).await;
+            remaining = remaining.after(services, version, zones.len() - failed.len()).await?;
+            left.extend(failed);
             state.after = zones.last().map(|due| due.zone.id);
-            note(services, run, (version, &state), left.len()).await?;
+            note(run, &state, remaining.zones, left.len()).await?;
         }
         if !page.is_empty() {
             continue;
         }
-        if within(zone_nameservers::count_due(&services.db, version)).await? == 0 {
+        remaining = Remaining::count(services, version).await?;
+        if remaining.zones == 0 {
+            note(run, &state, 0, 0).await?;
             return Ok(json!({ "domains": state.total, "superseded": false }));
         }
         if state.pass >= PASSES_MAX {
             return Err(Stop::Fail(told(&left)));
         }
         state = State { total: state.total, after: None, pass: state.pass + 1 };
-        note(services, run, (version, &state), left.len()).await?;
+        note(run, &state, remaining.zones, left.len()).await?;
         tokio::time::sleep(Duration::from_secs(1 << state.pass).min(PAUSE_MAX)).await;
         left.clear();
     }
@@ -113,15 +141,9 @@ fn follow<'a>(services: &'a Services, due: &'a DueZone, request: &'a RequestInfo
     })
 }
 
-async fn note(
-    services: &Services,
-    run: &Run,
-    (version, state): (u32, &State),
-    failed: usize,
-) -> std::result::Result<(), Stop> {
-    let due = within(zone_nameservers::count_due(&services.db, version)).await?;
+async fn note(run: &Run, state: &State, remaining: u64, failed: usize) -> std::result::Result<(), Stop> {
     let message = (failed > 0).then(|| format!("{failed} domains could not be written to, and are tried again"));
-    let progress = Progress { done: state.total.saturating_sub(due), total: Some(state.total), message };
+    let progress = Progress { done: state.total.saturating_sub(remaining), total: Some(state.total), message };
     run.checkpoint(&progress, Some(&json!(state))).await
 }
 
