@@ -29,6 +29,8 @@ pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed")
 
 /// A longer answer is not kept: it would not go into MariaDB in one piece. Only an export comes near, and reads nothing.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Of a form's parts (RFC 2046, 5.1.1).
+const BOUNDARY_MAX: usize = 70;
 /// Headers that belong to an answer; the others belong to the way it took.
 const HEADERS_KEPT: [HeaderName; 4] =
     [header::CONTENT_TYPE, header::CONTENT_DISPOSITION, header::ETAG, header::LOCATION];
@@ -99,7 +101,8 @@ fn asked(parts: &axum::http::request::Parts, body: &Bytes, context: &Context) ->
     fingerprint(&[parts.method.as_str().as_bytes(), path.as_bytes(), query.as_bytes(), tenant.as_bytes(), &body])
 }
 
-/// A form's boundary is made up anew each time the same form is sent.
+/// A form's boundary is made up anew each time the same form is sent. One that is longer than any may be is left in:
+/// each place of the body is compared with it, on a thread that others wait for.
 pub(super) fn without_boundary(headers: &HeaderMap, body: &Bytes) -> Bytes {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = content_type
@@ -107,7 +110,7 @@ pub(super) fn without_boundary(headers: &HeaderMap, body: &Bytes) -> Bytes {
         .then(|| content_type.split(';').find_map(|part| part.trim().strip_prefix("boundary=")))
         .flatten()
         .map(|boundary| boundary.trim_matches('"'))
-        .filter(|boundary| !boundary.is_empty());
+        .filter(|boundary| (1..=BOUNDARY_MAX).contains(&boundary.len()));
     let Some(boundary) = boundary else { return body.clone() };
     let mut kept = Vec::with_capacity(body.len());
     let mut rest = &body[..];
@@ -232,6 +235,19 @@ mod tests {
         let ((headers, body), (others, other)) = (form("one"), form("another"));
         assert_eq!(without_boundary(&headers, &body), without_boundary(&others, &other));
         assert_eq!(without_boundary(&HeaderMap::new(), &body), body);
+    }
+
+    #[test]
+    fn a_boundary_that_is_longer_than_any_may_be_is_not_looked_for() {
+        let mut headers = HeaderMap::new();
+        let boundary = "a".repeat(200_000);
+        let value = format!("multipart/form-data; boundary={boundary}b");
+        headers.insert(header::CONTENT_TYPE, value.parse().expect("a header"));
+        let body = Bytes::from(vec![b'a'; 1 << 20]);
+        assert_eq!(without_boundary(&headers, &body), body);
+        let value = format!("multipart/form-data; boundary={}", &boundary[..BOUNDARY_MAX]);
+        headers.insert(header::CONTENT_TYPE, value.parse().expect("a header"));
+        assert_eq!(without_boundary(&headers, &body).len(), body.len() % BOUNDARY_MAX);
     }
 
     #[test]
