@@ -63,7 +63,14 @@ impl Deciding<'_> {
                     let target = self.ids.resolve(*id, self.content);
                     (Some(*id), target.map(|target| Operation::Delete { target }).into_iter().collect())
                 }
-                RecordOperation::Rrset(edit) => (None, self.content.plan(edit)),
+                RecordOperation::Rrset(edit) => {
+                    let planned = self.content.plan(edit);
+                    // what changes nothing must not tell whether it was guessed rightly
+                    if planned.is_empty() {
+                        self.check_writable(&write.access, &edit.key)?;
+                    }
+                    (None, planned)
+                }
                 RecordOperation::Prune => (None, self.content.plan_prune(&named(&write.operations), context.signed)),
                 RecordOperation::Nameservers => (None, self.nameserver_operations(context)),
                 RecordOperation::PutBack { change, force } => {
@@ -136,6 +143,19 @@ impl Deciding<'_> {
             return Err(Denied::Missing(permission).into());
         }
         Err(self.outside(reach, key))
+    }
+
+    /// Whether the caller may write there at all.
+    fn check_writable(&self, access: &ZoneAccess, key: &RrsetKey) -> Result<()> {
+        let permissions = [Permission::RecordsUpdate, Permission::RecordsCreate, Permission::RecordsDelete];
+        let reaches = permissions.map(|permission| access.reach(permission));
+        if reaches.iter().any(|reach| reach.covers(&self.row.name, &key.name, &key.record_type)) {
+            return Ok(());
+        }
+        match reaches.iter().find(|reach| ***reach != RecordReach::Nothing) {
+            Some(reach) => Err(self.outside(reach, key)),
+            None => Err(Denied::Missing(Permission::RecordsUpdate).into()),
+        }
     }
 
     fn check_readable(&self, access: &ZoneAccess, key: &RrsetKey) -> Result<()> {
