@@ -122,7 +122,7 @@ pub(super) async fn detail(services: &Services, mut row: ZoneRow, access: &ZoneA
         None
     };
     let signing = if row.dnssec_enabled { within(signing::find(&services.db, row.id)).await? } else { None };
-    let dnssec_status = signing.map_or("disabled", |signing| signing.state.phase.status().as_str());
+    let dnssec_status = signing.map_or("disabled", |signing| signing.state.status().as_str());
     let source = match row.zone_type {
         ZoneType::Secondary => within(secondary_zones::find(&services.db, row.id)).await?,
         ZoneType::Primary | ZoneType::ReverseIpv4 | ZoneType::ReverseIpv6 => None,

@@ -11,8 +11,8 @@
 //! any ─disable, where the DS has left all caches→ unsigning → (unsigned)
 //!
 //! The overlap of ZSKs is the operator's wish and no wait for caches: another rollover may begin once only it is left.
-//! A first DS that is everywhere before its time: signing → active, since nothing is won by waiting. That of a next key
-//! is not taken note of before ksk_wait_ds: its owner would be told to remove the old one, which caches still need.
+//! A first DS that is everywhere before its time: signing → active, since nothing is won by waiting. That of a next KSK
+//! is only noted in ksk_published: its owner must not be told yet to remove the old one, which caches still need.
 //! An adopted CSK begins in zsk_published, as if its ZSK had never been there.
 //! ```
 //!
@@ -30,7 +30,7 @@ use time::{Duration, OffsetDateTime};
 use super::algorithm::Algorithm;
 use super::parent::Look;
 use super::state::{Key, Signing};
-use super::words::{Age, Phase, Policy, Refused, Role};
+use super::words::{Age, Confirmed, Phase, Policy, Refused, Role};
 use crate::dns::ZoneName;
 
 /// What is due.
@@ -119,15 +119,17 @@ impl Signing {
                 shows(Age::Current)?;
                 Ok(state.enter(Phase::Active, now))
             }
-            // also where it is there already: whoever has the keys of before in his cache still needs the old DS
-            Phase::KskPublished | Phase::AlgPresign | Phase::AlgPublished => {
-                Err(Refused::TooEarly { until: self.not_before })
+            // it is there early, which is noted: whoever has the keys of before in his cache still needs the old DS, so
+            // everything else, what the owner is asked to do among it, keeps its time
+            Phase::KskPublished => {
+                shows(Age::Next)?;
+                let by = if look.is_some() { Confirmed::Seen } else { Confirmed::Vouched };
+                Ok(Self { confirmed: Some(by), applied_at: None, ..state })
             }
+            Phase::AlgPresign | Phase::AlgPublished => Err(Refused::TooEarly { until: self.not_before }),
             Phase::KskWaitDs => {
                 shows(Age::Next)?;
-                let mut next = state.enter(Phase::KskRetiring, now).promote(&[Role::Ksk], now);
-                next.floor = Some(old_left);
-                Ok(next)
+                Ok(state.retire_ksk(now, policy))
             }
             Phase::AlgWaitDs => {
                 shows(Age::Next)?;
@@ -151,6 +153,13 @@ impl Signing {
             | Phase::DsGone
             | Phase::Unsigning => Err(Refused::NothingToConfirm),
         }
+    }
+
+    /// The parent has the next KSK's DS; the old key is kept until its own has left the caches.
+    fn retire_ksk(&self, now: OffsetDateTime, policy: &Policy) -> Self {
+        let mut next = self.enter(Phase::KskRetiring, now).promote(&[Role::Ksk], now);
+        next.floor = Some(self.ds_left(now, policy));
+        next
     }
 
     /// Whether the zone may be unsigned now; `look` is what the parent's servers showed just now. The TTLs must be those of
@@ -214,6 +223,7 @@ impl Signing {
             Phase::Active => self.next_when_active(zone, now, policy),
             Phase::ZskPublished => become_(self.enter(Phase::ZskRetiring, now).promote(&[Role::Zsk], now)),
             Phase::ZskRetiring => become_(self.enter(Phase::Active, now)),
+            Phase::KskPublished if self.confirmed == Some(Confirmed::Vouched) => become_(self.retire_ksk(now, policy)),
             Phase::KskPublished => become_(self.enter(Phase::KskWaitDs, now)),
             Phase::AlgPresign => become_(self.enter(Phase::AlgPublished, now)),
             Phase::AlgPublished => become_(self.enter(Phase::AlgWaitDs, now)),

@@ -30,4 +30,4 @@ pub use machine::Next;
 pub use parent::{Alarm, Look, Parent, ServerLook};
 pub use records::{Action, DsRecord};
 pub use state::{Key, Signing};
-pub use words::{Age, Denial, Phase, Policy, Refused, Role, Status, Trouble, Ttls};
+pub use words::{Age, Confirmed, Denial, Phase, Policy, Refused, Role, Status, Trouble, Ttls};

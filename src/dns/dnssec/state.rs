@@ -7,7 +7,7 @@ use super::algorithm::Algorithm;
 use super::key::Dnskey;
 use super::parent::{Look, Parent};
 use super::plan;
-use super::words::{Age, Denial, Phase, Policy, Role, Trouble, Ttls};
+use super::words::{Age, Confirmed, Denial, Phase, Policy, Role, Status, Trouble, Ttls};
 
 /// The state of a signed zone, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Signing {
     pub ttls: Ttls,
     pub parent: Parent,
     pub trouble: Option<Trouble>,
+    /// That the parent has the next key's DS, said before the phase in which it is asked for.
+    #[serde(default)]
+    pub confirmed: Option<Confirmed>,
 }
 
 /// A key of the zone. The private half is PowerDNS's alone.
@@ -81,6 +84,7 @@ impl Signing {
             ttls: Ttls::default(),
             parent: Parent::default(),
             trouble: None,
+            confirmed: None,
         }
     }
 
@@ -104,7 +108,16 @@ impl Signing {
             floor: None,
             ttls: Ttls::default(),
             trouble: None,
+            confirmed: None,
             ..self.clone()
+        }
+    }
+
+    /// What the owner has to know of it: a rollover is over for him once the parent has the new DS.
+    pub fn status(&self) -> Status {
+        match (self.phase, self.confirmed) {
+            (Phase::KskPublished, Some(_)) => Status::Active,
+            (phase, _) => phase.status(),
         }
     }
 

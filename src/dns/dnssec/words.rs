@@ -37,6 +37,16 @@ pub enum Status {
     RotatingZsk,
 }
 
+/// By whom it is said that the parent has a DS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirmed {
+    /// All of its servers showed it; they are asked again when it counts.
+    Seen,
+    /// Somebody answers for it: it is not looked for.
+    Vouched,
+}
+
 impl Phase {
     pub fn as_str(self) -> &'static str {
         match self {

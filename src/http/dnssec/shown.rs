@@ -47,7 +47,7 @@ fn next_step(view: &DnssecView, signing: &Signing) -> NextStep {
 }
 
 pub(super) fn status(signing: Option<&Signing>) -> String {
-    signing.map_or("disabled", |signing| signing.phase.status().as_str()).to_owned()
+    signing.map_or("disabled", |signing| signing.status().as_str()).to_owned()
 }
 
 fn parent(view: &DnssecView, signing: &Signing) -> Vec<ParentServer> {
@@ -108,7 +108,7 @@ pub(super) fn signed_domain(zone: SignedZone) -> SignedDomain {
         domain_id: row.zone.to_string(),
         domain_name: name,
         tenant_id: tenant.to_string(),
-        status: row.state.phase.status().as_str().to_owned(),
+        status: row.state.status().as_str().to_owned(),
         phase: row.state.phase.as_str().to_owned(),
         algorithm: row.state.algorithm().map(|algorithm| algorithm.number()),
         alarm: row.alarm,

@@ -323,7 +323,7 @@ fn phases(before: Phase, after: &Signing) -> (Value, Value) {
     let tags: Vec<Option<u16>> = after.keys.iter().map(Key::key_tag).collect();
     (
         json!({ "status": before.status().as_str(), "phase": before.as_str() }),
-        json!({ "status": after.phase.status().as_str(), "phase": after.phase.as_str(),
+        json!({ "status": after.status().as_str(), "phase": after.phase.as_str(),
             "key_tags": tags.into_iter().flatten().collect::<Vec<u16>>() }),
     )
 }

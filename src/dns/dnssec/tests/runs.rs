@@ -6,7 +6,9 @@ use time::Duration;
 
 use super::world::{LAG, World, policy};
 use crate::dns::dnssec::plan::{self, ServerKey, Visible};
-use crate::dns::dnssec::{Action, Age, Alarm, Algorithm, Denial, Phase, Policy, Refused, Role, Signing, Trouble};
+use crate::dns::dnssec::{
+    Action, Age, Alarm, Algorithm, Denial, Phase, Policy, Refused, Role, Signing, Status, Trouble,
+};
 
 const P256: Algorithm = Algorithm::EcdsaP256Sha256;
 
@@ -127,7 +129,7 @@ fn a_replaced_zsk_stays_for_the_overlap_which_another_rollover_cuts_short() {
 }
 
 #[test]
-fn a_ds_that_comes_before_its_time_is_not_taken_note_of_and_a_raised_ttl_moves_that_time() {
+fn a_ds_that_comes_before_its_time_is_noted_and_a_raised_ttl_moves_that_time() {
     let mut world = active();
     world.rotate_ksk(None).expect("begins");
     let first = world.row.as_ref().and_then(|row| row.not_before).expect("a wait");
@@ -136,13 +138,42 @@ fn a_ds_that_comes_before_its_time_is_not_taken_note_of_and_a_raised_ttl_moves_t
     for server in 0..world.parents() {
         world.add_too_early(server);
     }
-    let Err(Refused::TooEarly { until: Some(until) }) = world.confirm() else { panic!("{:?}", world.row) };
-    assert!(until >= world.time() + Duration::seconds(50) && until > first, "{until} {first}");
+    world.confirm().expect("it is everywhere");
     world.drive();
     let row = world.row.as_ref().expect("a row");
+    assert_eq!((row.phase, row.status()), (Phase::KskPublished, Status::Active));
+    let until = row.not_before.expect("a wait");
+    assert!(until >= world.time() + Duration::seconds(49) && until > first, "{until} {first}");
     let mut asked = row.ds_records(&world.zone, &world.policy);
     asked.retain(|record| record.action == Action::Remove);
     assert!(!asked.is_empty() && asked.iter().all(|record| record.not_before == Some(until)), "{asked:?}");
+    world.settle();
+    assert_rests(&world);
+}
+
+#[test]
+fn who_answers_for_a_ds_before_its_time_hears_that_the_rollover_is_over_and_both_keys_stay_until_it_is() {
+    let mut world = active();
+    world.rotate_ksk(None).expect("begins");
+    world.pass(1);
+    for server in 0..world.parents() {
+        world.add_too_early(server);
+    }
+    world.vouch().expect("nobody looks");
+    world.drive();
+    let row = world.row.as_ref().expect("a row");
+    assert_eq!((row.phase, row.status()), (Phase::KskPublished, Status::Active));
+    let until = row.not_before.expect("a wait");
+    let mut asked = row.ds_records(&world.zone, &world.policy);
+    asked.retain(|record| record.action == Action::Remove);
+    assert!(!asked.is_empty() && asked.iter().all(|record| record.not_before == Some(until)), "{asked:?}");
+    while world.phase() == Some(Phase::KskPublished) {
+        assert!(world.time() <= until + Duration::seconds(5));
+        world.pass(5);
+        world.drive();
+    }
+    assert_eq!(world.phase(), Some(Phase::KskRetiring), "the parent is not asked");
+    assert_eq!(world.key_count(), 3, "the old key stays until its DS has left the caches");
     world.settle();
     assert_rests(&world);
 }

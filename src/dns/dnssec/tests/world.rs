@@ -294,6 +294,11 @@ impl World {
         self.ask(|row, world| row.confirm_ds(&world.zone, Some(&world.look()), world.time(), &world.policy))
     }
 
+    /// Confirms without a look.
+    pub fn vouch(&mut self) -> Result<(), Refused> {
+        self.ask(|row, world| row.confirm_ds(&world.zone, None, world.time(), &world.policy))
+    }
+
     pub fn disable(&mut self) -> Result<(), Refused> {
         self.ask(|row, world| {
             let look = world.look();
