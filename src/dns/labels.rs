@@ -109,6 +109,13 @@ pub(super) fn to_ascii(label: &str) -> Result<String, String> {
         .map_err(|_| format!("'{label}' is not a valid internationalised label"))
 }
 
+/// A text that is looked for in names, as it would stand in them: a whole U-label is the A-label that it stands for.
+pub fn searched(text: &str) -> String {
+    let text = text.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(text);
+    let labels = split_input(text).map(|label| to_ascii(label).unwrap_or_else(|_| label.to_lowercase()));
+    labels.collect::<Vec<_>>().join(".")
+}
+
 /// Checks a lower-case ASCII label; `leftmost` says whether it is the first of its name.
 pub(super) fn check(label: &str, leftmost: bool, rules: LabelRules) -> Result<(), String> {
     if label.is_empty() {

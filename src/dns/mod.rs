@@ -30,6 +30,7 @@ pub use edit::{
 };
 pub use error::{FieldError, Warning};
 pub use key_name::key_name;
+pub use labels::searched as searched_name;
 pub use owner_name::OwnerName;
 pub use rdata::{
     CONTENT_CANONICAL_MAX, CONTENT_INPUT_MAX, Soa, SoaTimers, canonical, canonical_from_server, for_server,

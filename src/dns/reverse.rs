@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::error::FieldError;
 use super::owner_name::OwnerName;
@@ -51,6 +51,31 @@ impl ReverseZone {
         };
         self.network.contains(&address).then_some(address)
     }
+}
+
+/// Networks that everybody may use for himself (RFC 1918, RFC 4193), and those that never leave a host or a link: their
+/// reverse zones are nobody's in the public DNS (RFC 6303).
+const PRIVATE: [IpNet; 7] = [
+    v4([10, 0, 0, 0], 8),
+    v4([127, 0, 0, 0], 8),
+    v4([169, 254, 0, 0], 16),
+    v4([172, 16, 0, 0], 12),
+    v4([192, 168, 0, 0], 16),
+    v6(0xfd00, 8),
+    v6(0xfe80, 10),
+];
+
+const fn v4([a, b, c, d]: [u8; 4], length: u8) -> IpNet {
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length))
+}
+
+const fn v6(first: u16, length: u8) -> IpNet {
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0), length))
+}
+
+/// Whether the network is a private one, or a part of one.
+pub fn is_private(network: &IpNet) -> bool {
+    PRIVATE.iter().any(|private| private.contains(network))
 }
 
 /// The zones that hold exactly the addresses of a network, in their order.
@@ -202,6 +227,17 @@ mod tests {
     fn names(cidr: &str) -> Vec<String> {
         let zones = zones_of(cidr).unwrap_or_else(|error| panic!("{cidr}: {error}"));
         zones.into_iter().map(|zone| zone.name.to_string()).collect()
+    }
+
+    #[test]
+    fn private_networks_and_their_parts_are_known() {
+        let is = |network: &str| is_private(&network.parse().expect("a network"));
+        for network in ["10.0.0.0/8", "10.1.2.0/24", "172.31.0.0/16", "192.168.7.0/28", "fd12:3456::/32", "fe80::/12"] {
+            assert!(is(network), "{network}");
+        }
+        for network in ["0.0.0.0/1", "172.32.0.0/16", "192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32", "f000::/4"] {
+            assert!(!is(network), "{network}");
+        }
     }
 
     #[test]

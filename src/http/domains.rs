@@ -10,21 +10,21 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::dns::catalogue;
 use crate::dns::template::Values;
+use crate::dns::{catalogue, searched_name};
 use crate::ids::ZoneId;
 use crate::service::templates::claimed::Choice;
 use crate::service::transfers::{self, TransferState};
 use crate::service::zone_life;
 use crate::service::zones::{self, ZoneClaim, ZoneDetail, ZonePatch};
 use crate::service::{Error, Services};
-use crate::storage::zone_lists::{ZoneCursor, ZoneFilter};
+use crate::storage::zone_lists::{Search, ZoneCursor, ZoneFilter};
 use crate::storage::zone_templates::ZoneTemplateState;
 use crate::storage::zones::ZoneRow;
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::error::ApiError;
-use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
+use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, truth};
 use super::paging::{Page, decode_cursor, page_request};
 use super::templates::SkippedRecord;
 use super::validation::ValidationItem;
@@ -183,10 +183,12 @@ pub struct ListDomains {
     cursor: Option<String>,
     status: Option<String>,
     domain_type: Option<String>,
+    #[serde(default, deserialize_with = "truth")]
     dnssec_enabled: Option<bool>,
     /// Part of the name.
     search: Option<String>,
     /// `true` lists deleted domains, too; `status=deleted` lists them alone.
+    #[serde(default, deserialize_with = "truth")]
     include_deleted: Option<bool>,
 }
 
@@ -194,6 +196,7 @@ pub struct ListDomains {
 #[into_params(parameter_in = Query)]
 pub struct DeleteDomain {
     /// `true` removes the domain and all its records for good; without it the domain can be restored for a while.
+    #[serde(default, deserialize_with = "truth")]
     hard: Option<bool>,
 }
 
@@ -201,6 +204,7 @@ pub struct DeleteDomain {
 #[into_params(parameter_in = Query)]
 pub struct GetDomain {
     /// `true` shows a deleted domain, too.
+    #[serde(default, deserialize_with = "truth")]
     include_deleted: Option<bool>,
 }
 
@@ -354,7 +358,7 @@ fn filter(query: &ListDomains) -> Result<ZoneFilter, Error> {
             .transpose()?,
         reverse_only: false,
         dnssec_enabled: query.dnssec_enabled,
-        search: query.search.clone().filter(|text| !text.is_empty()),
+        search: query.search.as_deref().map(searched_name).filter(|text| !text.is_empty()).map(Search::Name),
         include_deleted: query.include_deleted.unwrap_or(false) || status == Some(ZoneStatus::Deleted),
     })
 }

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::dns::reverse::{self, ReverseZone};
+use crate::dns::searched_name;
 use crate::ids::ZoneId;
 use crate::service::reverse_zones::{self, FoundPtr, NewPtr, Ptr, ReverseClaim};
 use crate::service::zones;
 use crate::service::{Error, Services};
-use crate::storage::zone_lists::{ZoneCursor, ZoneFilter};
+use crate::storage::zone_lists::{Search, ZoneCursor, ZoneFilter};
 
 use super::domains::{DomainDetail, DomainItem, detail, item};
 use super::error::ApiError;
@@ -313,16 +315,21 @@ pub async fn create_ptrs(
     Ok(Json(CreatedPtrs { total_created: created.len(), created, applied: query.wanted().then_some(false) }))
 }
 
-/// Takes the name of an address away.
+/// Takes the name of an address away. With `dry_run`, answers with the PTR that would go.
 #[utoipa::path(delete, path = "/api/v1/reverse-zones/{id}/ptr/{ip}", tag = "reverse zones", operation_id = "delete_ptr",
-    params(("id" = String, Path), ("ip" = String, Path)), responses((status = 204, description = "Gone")))]
+    params(("id" = String, Path), ("ip" = String, Path), DryRun),
+    responses((status = 204, description = "Gone"), (status = 200, description = "Only asked", body = PtrItem)))]
 pub async fn delete_ptr(
     State(services): State<Arc<Services>>,
     Authenticated(context): Authenticated,
     ApiPath((id, ip)): ApiPath<(ZoneId, String)>,
-) -> Result<StatusCode, ApiError> {
-    reverse_zones::delete(&services, &context, id, &ip).await?;
-    Ok(StatusCode::NO_CONTENT)
+    ApiQuery(query): ApiQuery<DryRun>,
+) -> Result<Response, ApiError> {
+    let gone = reverse_zones::delete(&services, &context, id, &ip, query.wanted()).await?;
+    match gone.into_iter().next().filter(|_| query.wanted()) {
+        Some(ptr) => Ok(Json(ptr_item(ptr, Some(false))).into_response()),
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
 }
 
 /// The name of an address, in the closest zone of the tenant.
@@ -339,10 +346,12 @@ pub async fn look_up(
     Ok(Json(PtrLookup { ip: ip.to_string(), hostname, ttl, domain_id, zone_name }))
 }
 
-/// A network is looked for by its zone's name.
-fn searched(text: String) -> String {
-    let zone = reverse::zones_of(&text).ok().and_then(|zones| zones.into_iter().next());
-    zone.map_or(text, |zone| zone.name.to_string())
+/// A network is looked for by the names of its zones.
+fn searched(text: String) -> Search {
+    match reverse::zones_of(&text) {
+        Ok(zones) => Search::Names(zones.into_iter().map(|zone| zone.name.to_string()).collect()),
+        Err(_) => Search::NameOrNetwork(searched_name(&text)),
+    }
 }
 
 fn wanted(body: CreatePtr) -> NewPtr {

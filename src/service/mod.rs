@@ -14,6 +14,7 @@ pub mod dnssec;
 pub mod entity_tag;
 mod error;
 pub mod escalation;
+mod forward_records;
 pub mod grants;
 pub mod history;
 pub mod idempotency;

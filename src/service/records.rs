@@ -3,13 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::authz::Permission;
-use crate::dns::{FieldError, OwnerName, RecordRef, RecordType, RrsetKey, Warning};
+use crate::dns::{FieldError, OwnerName, RecordRef, RecordType, RrsetKey, Warning, reverse, searched_name};
 use crate::ids::{RecordId, ZoneId};
 use crate::storage::zones::ZoneRow;
 
 use super::address_ptrs::{self, PtrOutcome, WantedPtr};
 use super::context::ActorRecord;
 use super::entity_tag::EntityTag;
+use super::forward_records::{self, Pointing};
 use super::zone_names::NamedZone;
 use super::zone_writer::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome, ZoneView, ZoneWrite};
 use super::zones::locate;
@@ -57,7 +58,7 @@ impl RecordFilter {
 
     pub fn new(record_type: Option<&str>, name: Option<&str>, include_system: bool) -> Result<Self> {
         let record_type = record_type.map(RecordType::parse).transpose()?;
-        Ok(Self { record_type, name: name.map(str::to_lowercase), include_system, text: None })
+        Ok(Self { record_type, name: name.map(searched_name), include_system, text: None })
     }
 }
 
@@ -126,11 +127,23 @@ pub async fn create(
     let operation = addition(&named, record)?;
     let outcome = services.writer.apply(write(context, access, operation, dry_run)).await?;
     let mut written = written(named, outcome)?;
+    warn_of_name(services, context, &mut written).await;
     if with_ptr {
         let wanted = vec![(written.record.clone(), ttl)];
         written.ptr = ptrs(services, context, &written.zone, wanted, dry_run).await.pop();
     }
     Ok(written)
+}
+
+/// Adds what there is to be said of the name that an address has now, where the record is a PTR of a reverse zone.
+async fn warn_of_name(services: &Services, context: &Context, written: &mut Written) {
+    let RecordRef { key, content } = &written.record.reference;
+    let zone = reverse::zone_named(&written.zone.name).filter(|_| key.record_type == RecordType::Ptr);
+    if let Some(address) = zone.and_then(|zone| zone.address_at(&key.name)) {
+        let pointing = Pointing { address, host: content.trim_end_matches('.') };
+        let warnings = forward_records::warnings(services, context, &[pointing]).await;
+        written.warnings.extend(warnings.into_iter().flatten());
+    }
 }
 
 /// Writes the PTRs of addresses that were added, with the TTLs that these were given; one outcome for each.
@@ -170,7 +183,9 @@ pub async fn update(
     let RecordPatch { content, ttl, disabled } = patch;
     let operation = RecordOperation::Update { id, content, ttl, disabled };
     let outcome = services.writer.apply(write(context, access, operation, dry_run)).await?;
-    written(named, outcome)
+    let mut written = written(named, outcome)?;
+    warn_of_name(services, context, &mut written).await;
+    Ok(written)
 }
 
 pub async fn delete(

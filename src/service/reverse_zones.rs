@@ -12,6 +12,7 @@ use crate::storage::zones as zone_rows;
 use crate::tenancy::{ZoneStatus, ZoneType};
 
 use super::context::ActorRecord;
+use super::forward_records::{self, Pointing};
 use super::zone_names::NamedZone;
 use super::zone_writer::{Grouping, RecordOperation, RecordView, WriteOutcome, ZoneView, ZoneWrite};
 use super::zones::{self, ZoneClaim, ZoneDetail, locate};
@@ -128,7 +129,9 @@ pub async fn write(
     match apply(services, context, access, operations, (grouping, dry_run)).await {
         Ok(outcome) if refused.is_empty() => {
             let done = outcome.operations.into_iter();
-            return Ok(done.filter_map(|done| ptr(&reverse, done.after?, done.warnings)).collect());
+            let mut written: Vec<Ptr> = done.filter_map(|done| ptr(&reverse, done.after?, done.warnings)).collect();
+            warn(services, context, &mut written).await;
+            return Ok(written);
         }
         Ok(_) => {}
         Err(Error::Several { message: _, errors }) => {
@@ -142,22 +145,33 @@ pub async fn write(
     Err(Error::Several { message, errors: refused })
 }
 
-/// Takes the names of an address away.
-pub async fn delete(services: &Services, context: &Context, zone: ZoneId, ip: &str) -> Result<()> {
+/// Adds what there is to be said of the names that the addresses have now.
+async fn warn(services: &Services, context: &Context, written: &mut [Ptr]) {
+    let named: Vec<Pointing> = written.iter().map(|ptr| Pointing { address: ptr.ip, host: &ptr.hostname }).collect();
+    let warnings = forward_records::warnings(services, context, &named).await;
+    for (ptr, warning) in written.iter_mut().zip(warnings) {
+        ptr.warnings.extend(warning);
+    }
+}
+
+/// Takes the names of an address away; those that went, or would go.
+pub async fn delete(services: &Services, context: &Context, zone: ZoneId, ip: &str, dry_run: bool) -> Result<Vec<Ptr>> {
     let (named, access) = locate(services, context, zone, Permission::RecordsDelete).await?;
     let reverse = reverse_zone(&named)?;
     let absent = || Error::NotFound("PTR");
     let name = ip.parse().ok().and_then(|address| reverse.owner_of(address)).ok_or_else(absent)?;
     let view = services.writer.view(&access).await?;
     let key = RrsetKey { name, record_type: RecordType::Ptr };
+    let going: Vec<RecordView> = view.records_where(|found| *found == key).collect();
     let operations: Vec<RecordOperation> =
-        view.records_where(|found| *found == key).map(|record| RecordOperation::Delete { id: record.id }).collect();
+        going.iter().map(|record| RecordOperation::Delete { id: record.id }).collect();
     let grouping = match operations.len() {
         0 => return Err(absent()),
         1 => Grouping::Single,
         _ => Grouping::Together("record.bulk_delete"),
     };
-    apply(services, context, access, operations, (grouping, false)).await.map(drop)
+    apply(services, context, access, operations, (grouping, dry_run)).await?;
+    Ok(going.into_iter().filter_map(|record| ptr(&reverse, record, Vec::new())).collect())
 }
 
 /// The name of an address, in the closest zone that the caller may read.

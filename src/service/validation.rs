@@ -5,6 +5,7 @@ use rand::RngCore;
 use serde_json::{Value, json};
 
 use crate::authz::{self, Caller, Permission, Target, Visibility, ZoneAccess};
+use crate::dns::{ZoneName, reverse};
 use crate::ids::{ValidationId, ZoneId};
 use crate::resolve::{CHALLENGE_LABEL, DelegationOutcome, ProofOutcome};
 use crate::storage::validations::{self, ValidationRow};
@@ -22,6 +23,9 @@ use super::{Context, Error, RequestInfo, Result, Services};
 pub const TXT_RECORD: &str = "txt_record";
 /// A delegation to the platform that names this very claim; offered if `VALIDATION_NAMESERVERS_TYPE` says so.
 pub const NAMESERVERS: &str = "nameservers";
+
+const PRIVATE_NETWORK: &str =
+    "A reverse zone of a private network cannot be proven; it takes somebody who needs no proof";
 
 /// What a look brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +180,9 @@ async fn try_check(services: &Services, context: &Context, zone: ZoneId, force_t
         go_live(services, context, &row, access, None, false).await?;
         return Ok(CheckResult::proven(None));
     }
+    if is_private_network(&row.name) {
+        return Ok(CheckResult::not_yet(PRIVATE_NETWORK, None));
+    }
     let Some(open) = within(validations::open(&services.db, &access)).await? else {
         let latest = within(validations::latest(&services.db, &access)).await?;
         return Ok(match latest.filter(|latest| latest.status == "expired") {
@@ -188,6 +195,11 @@ async fn try_check(services: &Services, context: &Context, zone: ZoneId, force_t
         return Ok(CheckResult::not_yet("Challenge expired", Some(open.id)));
     }
     look(services, context, &row, access, &open, force_transfer).await
+}
+
+/// A reverse zone of addresses that everybody has: nobody can prove it, whatever some server says.
+fn is_private_network(name: &ZoneName) -> bool {
+    reverse::zone_named(name).is_some_and(|zone| reverse::is_private(&zone.network))
 }
 
 async fn look(

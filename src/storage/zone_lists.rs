@@ -33,8 +33,29 @@ pub struct ZoneFilter {
     /// Of the types only those of reverse zones.
     pub reverse_only: bool,
     pub dnssec_enabled: Option<bool>,
-    pub search: Option<String>,
+    pub search: Option<Search>,
     pub include_deleted: bool,
+}
+
+/// What is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// A part of the name.
+    Name(String),
+    /// A part of the name, or of the network that a reverse zone is of.
+    NameOrNetwork(String),
+    /// One of these names.
+    Names(Vec<String>),
+}
+
+impl Search {
+    /// Names and networks are ASCII: anything else is in none of them, and would not compare with the columns.
+    fn is_never_found(&self) -> bool {
+        match self {
+            Self::Name(text) | Self::NameOrNetwork(text) => !text.is_ascii(),
+            Self::Names(names) => names.is_empty(),
+        }
+    }
 }
 
 /// Where a list goes on.
@@ -194,8 +215,7 @@ impl Reach {
 impl List<'_> {
     /// Whether nothing can be in it, whatever the database holds.
     fn is_empty(&self) -> bool {
-        // names are ASCII: anything else is in none of them, and would not compare with the column
-        let never_found = self.filter.search.as_ref().is_some_and(|search| !search.is_ascii());
+        let never_found = self.filter.search.as_ref().is_some_and(Search::is_never_found);
         never_found || self.kinds.iter().next().is_none()
     }
 
@@ -349,8 +369,17 @@ impl List<'_> {
     }
 
     fn push_search(&self, query: &mut QueryBuilder<MySql>) {
-        if let Some(search) = &self.filter.search {
-            query.push(" AND z.name LIKE ").push_bind(like_pattern(&search.to_ascii_lowercase()));
+        match &self.filter.search {
+            None => {}
+            Some(Search::Name(text)) => {
+                query.push(" AND z.name LIKE ").push_bind(like_pattern(&text.to_ascii_lowercase()));
+            }
+            Some(Search::NameOrNetwork(text)) => {
+                let pattern = like_pattern(&text.to_ascii_lowercase());
+                query.push(" AND (z.name LIKE ").push_bind(pattern.clone());
+                query.push(" OR z.cidr LIKE ").push_bind(pattern).push(")");
+            }
+            Some(Search::Names(names)) => push_in(query.push(" AND "), "z.name", names.iter().map(String::as_str)),
         }
     }
 

@@ -76,6 +76,10 @@ async fn names_are_normalised_and_shown_in_both_forms() {
     create(&api, "xn--bcher-domains-wob.test").await.refused(409, "domain_exists");
     let found = api.get("/domains/?search=bcher-domains").await.ok();
     assert_eq!(names(&found), ["xn--bcher-domains-wob.test"]);
+    for search in ["b%C3%BCcher-domains", "B%C3%9CCHER-Domains.test", "xn--bcher-domains-wob.test."] {
+        let found = api.get(&format!("/domains/?search={search}")).await.ok();
+        assert_eq!(names(&found), ["xn--bcher-domains-wob.test"], "{search}");
+    }
 }
 
 async fn names_that_nobody_may_have_are_refused() {

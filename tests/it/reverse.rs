@@ -20,6 +20,10 @@ pub fn tests() -> Trials {
         an_address_brings_its_ptr_where_there_is_a_zone_for_it,
         many_addresses_bring_their_ptrs_in_one_call,
         nobody_writes_a_ptr_where_it_may_not,
+        only_asking_takes_no_name_away,
+        a_name_that_does_not_lead_back_is_warned_of,
+        a_zone_is_found_by_its_network_and_by_a_part_of_it,
+        a_private_network_cannot_be_proven,
     ]
 }
 
@@ -338,4 +342,88 @@ async fn nobody_writes_a_ptr_where_it_may_not() {
     assert!(!made.text.contains(&reverse.id), "{}", made.text);
     assert_eq!(made.ok()["ptr"]["status"], "skipped");
     assert_eq!(api.get(&ptr(&reverse)).await.ok()["total"], 0);
+}
+
+async fn only_asking_takes_no_name_away() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let domain = live(world, &api, "198.51.95.0/24").await;
+    let made = api.post(&ptr(&domain), json!({"ip": "198.51.95.1", "hostname": "kept.hosts.test"})).await.ok();
+    let path = format!("{}/198.51.95.1", ptr(&domain));
+    let asked = api.delete(&format!("{path}?dry_run=true")).await.ok();
+    let wanted = json!({"id": made["id"], "ip": "198.51.95.1", "hostname": "kept.hosts.test", "ttl": made["ttl"],
+        "applied": false});
+    assert_eq!(asked, wanted);
+    assert_eq!(api.get("/reverse-zones/lookup/198.51.95.1").await.ok()["hostname"], "kept.hosts.test");
+    assert_eq!(api.delete(&path).await.status, 204);
+    api.delete(&format!("{path}?dry_run=true")).await.refused(404, "not_found");
+}
+
+async fn a_name_that_does_not_lead_back_is_warned_of() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let forward = world.live(&api, "leads-back").await;
+    api.add(&forward, "www", "A", "198.51.96.1").await;
+    api.add(&forward, "alias", "CNAME", "www").await;
+    let domain = live(world, &api, "198.51.96.0/24").await;
+    let warned = |item: &Value| {
+        let warnings = item["warnings"].as_array().cloned().unwrap_or_default();
+        warnings
+            .iter()
+            .any(|warning| warning["message"].as_str().is_some_and(|text| text.contains("has no record with")))
+    };
+    let one = |last: u8, host: &str| json!({"ip": format!("198.51.96.{last}"), "hostname": host});
+    let many = json!({"ptrs": [one(1, &forward.at("www")), one(2, &forward.at("www")), one(3, &forward.at("nothing")),
+        one(4, &forward.at("alias")), one(5, "www.elsewhere.test")]});
+    let made = api.post(&format!("{}/bulk", ptr(&domain)), many).await.ok();
+    let made: Vec<bool> = made["created"].as_array().expect("PTRs").iter().map(warned).collect();
+    assert_eq!(made, [false, true, true, false, false]);
+    let asked = api.post(&format!("{}?dry_run=true", ptr(&domain)), one(9, &forward.at("www"))).await.ok();
+    assert!(warned(&asked), "{asked}");
+    let as_record = json!({"name": "10", "type": "PTR", "content": format!("{}.", forward.at("www"))});
+    let made = api.post(&domain.records(), as_record).await.ok();
+    assert!(warned(&made), "{made}");
+    // nothing is told of what is another tenant's
+    let theirs = world.live(&world.other(), "leads-nowhere").await;
+    let made = api.post(&ptr(&domain), one(11, &theirs.at("www"))).await.ok();
+    assert!(!warned(&made), "{made}");
+}
+
+async fn a_zone_is_found_by_its_network_and_by_a_part_of_it() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let made = api.post("/reverse-zones/", json!({"cidr": "203.0.96.0/22"})).await.ok();
+    assert_eq!(made["data"].as_array().map(Vec::len), Some(4));
+    api.post("/reverse-zones/", json!({"cidr": "203.96.0.0/24"})).await.ok();
+    for (search, found) in [
+        ("203.0.96.0%2F22", vec!["203.0.96.0/24", "203.0.97.0/24", "203.0.98.0/24", "203.0.99.0/24"]),
+        ("203.0.96.0%2F24", vec!["203.0.96.0/24"]),
+        ("203.96.0.0%2F24", vec!["203.96.0.0/24"]),
+        ("203.0.9", vec!["203.0.96.0/24", "203.0.97.0/24", "203.0.98.0/24", "203.0.99.0/24"]),
+        ("203.0.96.0", vec!["203.0.96.0/24"]),
+        ("97.0.203.IN-ADDR", vec!["203.0.97.0/24"]),
+        ("203.0.100.0%2F24", vec![]),
+    ] {
+        let listed = api.get(&format!("/reverse-zones/?search={search}")).await.ok();
+        let zones = listed["data"].as_array().expect("a list");
+        let mut networks: Vec<&str> = zones.iter().map(|zone| zone["cidr"].as_str().expect("a network")).collect();
+        networks.sort_unstable();
+        assert_eq!(networks, found, "{search}");
+    }
+}
+
+async fn a_private_network_cannot_be_proven() {
+    let world = World::shared().await;
+    let (api, platform) = (world.admin(), world.platform());
+    for cidr in ["172.20.77.0/24", "fd77:7700::/32"] {
+        let domain = Domain::new(api.post("/reverse-zones/", json!({ "cidr": cidr })).await.ok());
+        assert_eq!(domain.body["status"], "pending_validation");
+        let told = api.check(&domain).await;
+        assert_eq!(told["is_valid"], false);
+        let message = told["message"].as_str().expect("a message");
+        assert!(message.contains("private network"), "{message}");
+        api.delete(&format!("{}?hard=true", domain.path())).await.expect(204);
+        let had = platform.post("/reverse-zones/", json!({ "cidr": cidr })).await.ok();
+        assert_eq!(had["status"], "active", "with validation:bypass: {had}");
+    }
 }

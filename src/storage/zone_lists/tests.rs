@@ -119,12 +119,18 @@ async fn pages_by_number_and_by_cursor_are_what_a_look_at_every_zone_finds() {
                 && visibility.zones().is_none_or(|zones| zones.contains(&row.id))
         };
         let searches = ["shop", "_x", "%", "7", "SHOP1", "nothing", "ü", ".test"];
+        let text = (*searches.choose(&mut random).expect("some")).to_owned();
+        let search = match random.random_range(0..3) {
+            0 => Search::Name(text),
+            1 => Search::NameOrNetwork(text),
+            _ => Search::Names(all.choose_multiple(&mut random, 3).map(|row| row.name.to_string()).collect()),
+        };
         let filter = ZoneFilter {
             status: random.random_bool(0.3).then(|| *ZoneStatus::ALL.choose(&mut random).expect("some")),
             zone_type: random.random_bool(0.3).then(|| *ZoneType::ALL.choose(&mut random).expect("some")),
             reverse_only: random.random_bool(0.2),
             dnssec_enabled: random.random_bool(0.3).then(|| random.random()),
-            search: random.random_bool(0.4).then(|| (*searches.choose(&mut random).expect("some")).to_owned()),
+            search: random.random_bool(0.4).then_some(search),
             include_deleted: random.random(),
         };
         let wanted: Vec<ZoneId> = all.iter().filter(|row| seen(row) && fits(row, &filter)).map(|row| row.id).collect();
@@ -164,8 +170,19 @@ fn fits(row: &ZoneRow, filter: &ZoneFilter) -> bool {
         && zone_type.is_none_or(|zone_type| row.zone_type == zone_type)
         && (!reverse_only || matches!(row.zone_type, ZoneType::ReverseIpv4 | ZoneType::ReverseIpv6))
         && dnssec_enabled.is_none_or(|signed| row.dnssec_enabled == signed)
-        && search.as_ref().is_none_or(|search| row.name.as_str().contains(&search.to_lowercase()))
+        && search.as_ref().is_none_or(|search| is_found(row, search))
         && (*include_deleted || row.status != ZoneStatus::Deleted)
+}
+
+fn is_found(row: &ZoneRow, search: &Search) -> bool {
+    let is_in_name = |text: &str| row.name.as_str().contains(&text.to_lowercase());
+    match search {
+        Search::Name(text) => is_in_name(text),
+        Search::NameOrNetwork(text) => {
+            is_in_name(text) || row.cidr.as_ref().is_some_and(|cidr| cidr.contains(&text.to_lowercase()))
+        }
+        Search::Names(names) => names.iter().any(|name| name == row.name.as_str()),
+    }
 }
 
 /// How many index entries and rows the session has read.
@@ -235,7 +252,7 @@ async fn a_page_of_many_zones_reads_few_of_them() {
         }
     }
 
-    let search = |text: &str| ZoneFilter { search: Some(text.to_owned()), ..ZoneFilter::default() };
+    let search = |text: &str| ZoneFilter { search: Some(Search::Name(text.to_owned())), ..ZoneFilter::default() };
     let middle = ZoneCursor { name: "8".into(), id: ZoneId::new() };
     for text in ["a", "test", "nothing"] {
         for start in [Start::Offset(0), Start::Offset(2_000), Start::After(&middle)] {
