@@ -16,7 +16,7 @@ use crate::storage::access_grants::GrantRow;
 
 use super::api_keys::{present, present_time};
 use super::error::ApiError;
-use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
+use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, flag};
 use super::paging::{Page, decode_cursor, page_request};
 use super::roles::HolderType;
 
@@ -106,7 +106,7 @@ pub struct AccessGrantListQuery {
     page_size: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     include_expired: bool,
 }
 

@@ -15,7 +15,7 @@ use crate::service::api_keys::{self, ApiKeyPatch, IssuedKey, KeyPage, NewApiKey,
 use crate::storage::api_keys::{ApiKeyRow, Source};
 
 use super::error::ApiError;
-use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, OptionalJson};
+use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, OptionalJson, flag};
 use super::idempotency::ShownOnce;
 use super::paging::{Page, decode_cursor, page_request};
 
@@ -153,7 +153,7 @@ pub struct ApiKeyListQuery {
     page_size: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     include_revoked: bool,
 }
 

@@ -12,7 +12,7 @@ use crate::service::records::{self, RecordFilter};
 use crate::service::{Error, Services};
 
 use super::error::ApiError;
-use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
+use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, truth};
 use super::records::{RecordList, Window};
 
 /// The longest name there is, which is also enough of any content.
@@ -30,6 +30,7 @@ pub struct SearchRecords {
 #[into_params(parameter_in = Query)]
 pub struct SearchWindow {
     /// Finds SOA and apex NS too.
+    #[serde(default, deserialize_with = "truth")]
     include_system: Option<bool>,
     /// From 1.
     #[param(minimum = 1)]

@@ -21,7 +21,7 @@ use crate::service::{Error, PageRequest, Services};
 
 use super::error::ApiError;
 use super::etag;
-use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
+use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, truth};
 use super::paging::{decode_cursor, encode_cursor, page_request};
 
 /// A record.
@@ -175,6 +175,7 @@ pub struct ListRecords {
     /// Part of the owner name.
     name: Option<String>,
     /// Shows SOA and apex NS too.
+    #[serde(default, deserialize_with = "truth")]
     include_system: Option<bool>,
     /// From 1.
     #[param(minimum = 1)]
@@ -190,6 +191,7 @@ pub struct ListRecords {
 #[into_params(parameter_in = Query)]
 pub struct DryRun {
     /// `true`: the same answer with `applied: false`, nothing written.
+    #[serde(default, deserialize_with = "truth")]
     dry_run: Option<bool>,
 }
 

@@ -213,9 +213,8 @@ fn wanted_by_op(body: RrsetOpBody) -> Result<WantedRrset, Error> {
         "replace" => RrsetHow::Exactly,
         _ => return Err(Error::invalid("op", "must be add, remove or replace")),
     };
-    if how == RrsetHow::Remove && ttl.is_some() {
-        return Err(Error::invalid("ttl", "a removal has no ttl"));
-    }
+    // whoever sends an RRset back as it was read sends its ttl with it
+    let ttl = ttl.filter(|_| how != RrsetHow::Remove);
     Ok(WantedRrset { how, name, record_type, ttl, values: values(records) })
 }
 

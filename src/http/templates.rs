@@ -60,7 +60,7 @@ pub struct TemplateRecordItem {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateVariableItem {
-    /// 1 to 64 lower-case letters, digits and `_`, beginning with a letter.
+    /// 1 to 64 letters, digits and `_`, beginning with a letter.
     #[schema(example = "address")]
     pub name: String,
     #[serde(default)]
@@ -175,12 +175,7 @@ pub struct SkippedRecord {
     pub conflicts: Vec<String>,
 }
 
-/// Placeholders that need no variable.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct BuiltInList {
-    pub data: Vec<BuiltInItem>,
-}
-
+/// A placeholder that needs no variable.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BuiltInItem {
     #[schema(example = "domain")]
@@ -263,11 +258,11 @@ pub async fn create_or_apply(
 
 /// The placeholders that every template may have without a variable.
 #[utoipa::path(get, path = "/api/v1/templates/variables", tag = "templates", operation_id = "list_built_in_variables",
-    responses((status = 200, body = BuiltInList)))]
+    responses((status = 200, body = Page<BuiltInItem>)))]
 pub async fn built_ins(
     State(services): State<Arc<Services>>,
     Authenticated(context): Authenticated,
-) -> Result<Json<BuiltInList>, ApiError> {
+) -> Result<Json<Page<BuiltInItem>>, ApiError> {
     let nameservers = templates::nameservers(&services, &context).await?;
     let of_domain = |name: &str, description: &str| BuiltInItem {
         name: name.to_owned(),
@@ -284,7 +279,8 @@ pub async fn built_ins(
         description: "A nameserver of the platform, without a dot at its end".to_owned(),
         value: Some(nameserver),
     }));
-    Ok(Json(BuiltInList { data }))
+    let (page, total) = (page_request(None, None)?, data.len() as u64);
+    Ok(Json(Page::new(&page, data, total, None::<()>)))
 }
 
 /// One template.
@@ -340,7 +336,8 @@ pub async fn required_variables(
     ApiPath(id): ApiPath<TemplateId>,
 ) -> Result<Json<RequiredVariables>, ApiError> {
     let found = templates::get(&services, &context, id).await?;
-    let required = found.template.variables.into_iter().filter(|variable| variable.required);
+    let required =
+        found.template.variables.into_iter().filter(|variable| variable.required && variable.default.is_none());
     Ok(Json(RequiredVariables { template_id: id.to_string(), variables: required.map(variable_item).collect() }))
 }
 

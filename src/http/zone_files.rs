@@ -17,7 +17,7 @@ use crate::service::zone_files::{self, Import, ImportMode, Imported};
 use crate::service::{Error, Services};
 
 use super::error::{ApiError, PartError};
-use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, body_too_large};
+use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, body_too_large, truth};
 use super::rrsets::{RrsetChangeItem, change_item};
 
 /// Changes that a preview shows: a screen full, not a hundred thousand.
@@ -42,9 +42,11 @@ pub struct ExportQuery {
 pub struct ImportQuery {
     /// `true`: says what would become of the file, and writes nothing.
     #[param(required = false)]
+    #[serde(default, deserialize_with = "truth")]
     preview: Option<bool>,
     /// The same.
     #[param(required = false)]
+    #[serde(default, deserialize_with = "truth")]
     dry_run: Option<bool>,
 }
 

@@ -12,6 +12,7 @@ pub fn tests() -> Trials {
         a_sane_request_id_is_echoed_and_another_is_replaced,
         a_body_must_be_json_and_say_so,
         unknown_missing_and_wrong_fields_are_named,
+        truth_in_a_query_is_told_in_the_words_of_clients_and_a_list_is_no_object,
         ids_that_are_none_are_not_found,
         a_body_over_ten_megabytes_is_refused,
         hostile_bodies_are_never_an_internal_error,
@@ -141,6 +142,35 @@ async fn unknown_missing_and_wrong_fields_are_named() {
     let detail = api.get("/domains/?page=none").await.refused(422, "validation_error");
     assert_eq!(detail[0]["loc"], json!(["query", "page"]));
     api.post_empty(&records).await.refused(422, "validation_error");
+}
+
+async fn truth_in_a_query_is_told_in_the_words_of_clients_and_a_list_is_no_object() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let domain = world.pending(&api, "truth").await;
+    for (word, seen) in [("true", true), ("True", true), ("1", true), ("yes", true), ("FALSE", false), ("0", false)] {
+        let path = format!("{}?include_system={word}", domain.records());
+        api.get(&path).await.ok();
+        let record = json!({"name": "www", "type": "A", "content": "192.0.2.1"});
+        let asked = api.post(&format!("{}?dry_run={word}", domain.records()), record).await.ok();
+        assert_eq!(asked.get("applied") == Some(&json!(false)), seen, "{word}: {asked}");
+        if !seen {
+            let id = asked["id"].as_str().expect("an id");
+            api.delete(&domain.record(id)).await.expect(204);
+        }
+    }
+    for wrong in ["", "maybe", "2"] {
+        let told = api.get(&format!("{}?include_system={wrong}", domain.records())).await;
+        assert_eq!(told.status, 422, "{wrong}: {told:?}");
+    }
+    for (path, list) in [
+        ("/auth/validate".to_owned(), json!(["a.b.c"])),
+        (domain.check(), json!([])),
+        ("/domains/".to_owned(), json!(["list.test", "primary"])),
+    ] {
+        let told = api.post(&path, list).await;
+        assert_eq!((told.status, &told.body["code"]), (422, &json!("validation_error")), "{path}: {told:?}");
+    }
 }
 
 async fn ids_that_are_none_are_not_found() {

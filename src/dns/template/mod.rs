@@ -152,9 +152,9 @@ impl Template {
         (index, variable): (usize, &TemplateVariable),
         nameservers: usize,
     ) -> Result<(), FieldError> {
-        let TemplateVariable { name, description, required, default } = variable;
+        let TemplateVariable { name, description, required: _, default } = variable;
         if !is_variable(name) {
-            let message = "must be 1 to 64 lower-case letters, digits and _, beginning with a letter";
+            let message = "must be 1 to 64 letters, digits and _, beginning with a letter";
             return Err(FieldError::name(message));
         }
         if BuiltIn::parse(name).is_some() {
@@ -168,9 +168,6 @@ impl Template {
             return Err(FieldError::new("description", message));
         }
         let Some(default) = default else { return Ok(()) };
-        if *required {
-            return Err(FieldError::new("default", "a required variable has no default"));
-        }
         if default.len() > VALUE_OCTETS_MAX {
             return Err(FieldError::new("default", format!("must have at most {VALUE_OCTETS_MAX} octets")));
         }
@@ -253,7 +250,7 @@ impl Template {
                     values.insert(name.clone(), value.clone());
                 }
                 Some(_) => say(name, "must not be empty".to_owned(), true),
-                None if *required => say(name, "is required".to_owned(), true),
+                None if *required && default.is_none() => say(name, "is required".to_owned(), true),
                 None => {
                     let default = default.as_deref().unwrap_or_default();
                     match fill(default, &Values::new(), built_ins, VALUE_OCTETS_MAX) {

@@ -39,8 +39,8 @@ pub fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
 
 /// Whether a variable may be called so.
 pub fn is_variable(name: &str) -> bool {
-    let is_inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    let is_inside = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     name.len() <= VARIABLE_OCTETS_MAX
-        && name.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+        && name.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
         && name.bytes().all(is_inside)
 }

@@ -39,6 +39,17 @@ fn values_defaults_and_what_is_built_in_come_in_their_places() {
 }
 
 #[test]
+fn a_variable_that_is_required_and_has_a_default_takes_it_and_names_have_letters_of_both_cases() {
+    let both = TemplateVariable { required: true, ..variable("mailHost", Some("mail")) };
+    let template = template(vec![record("${mailHost}", "${IP_4}")], vec![both, variable("IP_4", None)]);
+    assert_eq!(template.check(2), Ok(()));
+    let made = template.expand(&given(&[("IP_4", "192.0.2.1")]), &built_ins()).expect("complete");
+    assert_eq!(made, [record("mail", "192.0.2.1")]);
+    let given = given(&[("IP_4", "192.0.2.1"), ("mailHost", "mx")]);
+    assert_eq!(template.expand(&given, &built_ins()).expect("complete")[0].name, "mx");
+}
+
+#[test]
 fn a_value_is_never_looked_through_for_placeholders() {
     let template = template(vec![record("@", "${a} $${a} $5 $")], vec![variable("a", None)]);
     assert_eq!(template.check(0), Ok(()));
@@ -52,7 +63,8 @@ fn what_is_no_placeholder_is_said_with_its_record_and_field() {
         ("${unknown}", "unknown placeholder ${unknown}"),
         ("${ns3}", "the platform has 2 nameservers"),
         ("${", "no } behind it"),
-        ("${A}", "is no placeholder"),
+        ("${A}", "unknown placeholder ${A}"),
+        ("${1}", "is no placeholder"),
         ("${}", "is no placeholder"),
         ("${a b}", "is no placeholder"),
     ] {
@@ -75,13 +87,11 @@ fn variables_are_named_once_and_not_as_what_is_built_in() {
         Err(TemplateProblem::Variables(problems)) => problems.into_iter().map(|p| (p.index, p.error.field)).collect(),
         other => panic!("{other:?}"),
     };
-    let found: Vec<(usize, &str)> = wrong(vec![variable("domain", None), variable("Upper", None), variable("", None)]);
+    let found: Vec<(usize, &str)> = wrong(vec![variable("domain", None), variable("1st", None), variable("", None)]);
     assert_eq!(found, [(0, "name"), (1, "name"), (2, "name")]);
     assert_eq!(wrong(vec![variable("a", None), variable("a", None)]), [(1, "name")]);
     assert_eq!(wrong(vec![variable("a", Some("${b}")), variable("b", None)]), [(0, "default")]);
     assert_eq!(wrong(vec![variable("a", Some("${ns2}")), variable("b", Some("${ns3}"))]), [(1, "default")]);
-    let both = TemplateVariable { required: true, ..variable("a", Some("x")) };
-    assert_eq!(wrong(vec![both]), [(0, "default")]);
 }
 
 #[test]
