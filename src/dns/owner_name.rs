@@ -80,7 +80,8 @@ impl OwnerName {
         if self.is_apex(zone) {
             return "@".to_owned();
         }
-        self.relative(zone).map_or_else(|| self.fqdn(), str::to_owned)
+        // nothing is left of a name that no server should have, as `.example.com`
+        self.relative(zone).filter(|relative| !relative.is_empty()).map_or_else(|| self.fqdn(), str::to_owned)
     }
 
     /// Whether this is the zone's own name.
