@@ -19,6 +19,8 @@ pub fn tests() -> Trials {
         the_permissions_needed_are_those_of_what_really_changes,
         rrsets_of_a_pending_domain_are_kept_for_its_going_live,
         malformed_calls_are_refused,
+        a_value_that_is_there_twice_is_one_and_a_removal_may_bring_its_ttl,
+        what_lies_outside_a_grant_is_not_told_by_guessing_it,
     ]
 }
 
@@ -280,11 +282,56 @@ async fn malformed_calls_are_refused() {
     }
     let refused = api.patch(&path, ops(&["upsert www A 192.0.2.1"])).await.refused(400, "invalid");
     assert_eq!(refused["field"], "op");
-    let refused = api.patch(&path, ops(&["remove www/60 A 192.0.2.1"])).await.refused(400, "invalid");
-    assert_eq!(refused["field"], "ttl");
     let refused = api.patch(&path, ops(&["add www A"])).await.refused(400, "several_errors");
     assert_eq!(refused["errors"][0]["field"], "records");
     let many: Vec<Value> = (0..2_001).map(|n| rrset(&format!("h{n} A 192.0.2.1"))).collect();
     api.put(&path, json!({ "rrsets": many })).await.refused(413, "too_many_rrsets");
     assert_eq!(api.put(&path, json!({"rrsets": []})).await.ok()["changes"], json!([]));
+}
+
+async fn a_value_that_is_there_twice_is_one_and_a_removal_may_bring_its_ttl() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let domain = world.live(&api, "rrsets-twice").await;
+    let path = format!("{}/rrsets", domain.path());
+    let put = body(&["www AAAA 2001:db8::1|2001:DB8:0::1|2001:db8::2", "mail MX 10 A.test.|10 a.test."], false);
+    assert_eq!(counts(&api.put(&path, put.clone()).await.ok()), [2, 0, 0]);
+    let standing = records(&api, &domain).await;
+    assert_eq!(
+        standing.keys().collect::<Vec<_>>(),
+        ["mail MX 10 a.test.", "www AAAA 2001:db8::1", "www AAAA 2001:db8::2"]
+    );
+    assert_eq!(counts(&api.put(&path, put).await.ok()), [0, 0, 0], "nothing is written again");
+    let gone = api.patch(&path, ops(&["remove www/3600 AAAA 2001:db8::1"])).await.ok();
+    assert_eq!(counts(&gone), [0, 1, 0]);
+    // one that is once served and once not is meant differently
+    let unclear = body(&["www AAAA 2001:db8::7|-2001:db8::7"], false);
+    api.put(&path, unclear).await.expect(400);
+}
+
+async fn what_lies_outside_a_grant_is_not_told_by_guessing_it() {
+    let world = World::private("rrsets-guess").await;
+    let (admin, bob) = (world.admin(), world.user(directory::NORTHWIND_USER));
+    let domain = world.live(&admin, "guessed").await;
+    admin.add(&domain, "secret", "TXT", "the word").await;
+    admin.add(&domain, "a.dev", "A", "192.0.2.1").await;
+    let grant = json!({"grant_type": "user", "grantee_id": directory::NORTHWIND_USER, "role": "domain_manager",
+        "record_pattern": "*.dev"});
+    admin.post(&format!("{}/access-grants", domain.path()), grant).await.ok();
+    let path = format!("{}/rrsets", domain.path());
+    for line in ["secret TXT the word", "secret TXT another", "secret TXT ", "nothing A ", "nothing A 192.0.2.1"] {
+        for dry_run in ["", "?dry_run=true"] {
+            let told = bob.put(&format!("{path}{dry_run}"), body(&[line], false)).await;
+            assert_eq!((told.status, &told.body["code"]), (403, &json!("outside_grant")), "{line}: {told:?}");
+            let told = bob.patch(&format!("{path}{dry_run}"), ops(&[&format!("replace {line}")])).await;
+            assert_eq!((told.status, &told.body["code"]), (403, &json!("outside_grant")), "{line}: {told:?}");
+        }
+    }
+    assert_eq!(counts(&bob.put(&path, body(&["a.dev A 192.0.2.1"], false)).await.ok()), [0, 0, 0]);
+    // neither is where an alias leads
+    admin.add(&domain, "hidden", "CNAME", "whereto.elsewhere.test.").await;
+    let alias = json!({"name": "b.dev", "type": "CNAME", "content": domain.at("hidden") + "."});
+    let told = bob.post(&format!("{}?dry_run=true", domain.records()), alias).await.ok();
+    assert!(told["warnings"].is_array() && !told.to_string().contains("whereto"), "{told}");
+    world.stop().await;
 }

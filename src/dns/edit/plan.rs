@@ -1,6 +1,7 @@
 //! From what an RRset is to become, or which of its values come and go, to the operations on single records that lead
 //! there from what stands. Nothing is changed or checked here: what cannot be is refused when the operations are applied.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Operation;
@@ -47,6 +48,10 @@ impl ZoneContent {
     pub fn plan(&self, edit: &RrsetEdit) -> Vec<Operation> {
         let RrsetEdit { key, how, ttl, values } = edit;
         let standing = self.get(key);
+        let values = &*match how {
+            RrsetHow::Exactly | RrsetHow::Merge | RrsetHow::Missing => self.distinct(key, values),
+            RrsetHow::Add | RrsetHow::Remove => Cow::Borrowed(values.as_slice()),
+        };
         match how {
             RrsetHow::Exactly if key.record_type == RecordType::Soa && !values.is_empty() => {
                 plan_soa(key, standing, *ttl, values)
@@ -77,6 +82,19 @@ impl ZoneContent {
             .filter(|(key, _)| !kept.contains(key) && !self.is_system(key) && !key.record_type.is_managed(signed))
             .flat_map(|(key, rrset)| deletions(key, rrset))
             .collect()
+    }
+
+    /// The values without those that say the same once more, in another form perhaps.
+    fn distinct<'a>(&self, key: &RrsetKey, values: &'a [RrsetValue]) -> Cow<'a, [RrsetValue]> {
+        if values.len() < 2 {
+            return Cow::Borrowed(values);
+        }
+        let mut seen = BTreeSet::new();
+        let is_new = |value: &&RrsetValue| {
+            let canonical = rdata::canonical(&key.record_type, &value.content, self.zone());
+            seen.insert((canonical.map_or_else(|_| value.content.clone(), |(text, _)| text), value.disabled))
+        };
+        Cow::Owned(values.iter().filter(is_new).cloned().collect())
     }
 
     fn plan_exactly(

@@ -333,6 +333,8 @@ fn names_types_and_ttls_are_checked_one_by_one() {
     assert_verdict(&["www LUA x"], &[delete("www LUA x")], "ok");
     assert_verdict(&["@ DNSKEY x"], &[delete("@ DNSKEY x")], "0 invalid type");
     assert_verdict(&[], &[add("www SRV 0 0 1 a.test.")], "0 invalid name");
+    assert_verdict(&[], &[add("_tcp SRV 0 0 1 a.test.")], "0 invalid name");
+    assert_verdict(&[], &[add("_ipp._tcp SRV 0 0 1 a.test."), add("printer._ipp._tcp.office SRV 0 0 1 a.test.")], "ok");
     assert_verdict(&["a A 192.0.2.1"], &[update("a A 192.0.2.1", None, Some(TTL_MAX + 1), None)], "0 invalid ttl");
     assert_verdict(&[], &[add("* NS ns.test.")], "ok");
     assert_eq!(verdict(&[], &[add("* NS ns.test.")], EditContext { signed: true, ..LIVE }), "0 invalid name");

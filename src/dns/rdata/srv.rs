@@ -40,12 +40,13 @@ impl RecordDefinition for Srv {
     }
 
     fn check_owner(&self, owner: &Owner<'_>) -> Result<(), FieldError> {
-        let is_underscored = |label: Option<&str>| label.is_some_and(|label| label.len() > 1 && label.starts_with('_'));
-        let mut labels = owner.name.labels();
-        if is_underscored(labels.next()) && is_underscored(labels.next()) {
+        let labels: Vec<&str> = owner.name.labels().collect();
+        let is_underscored = |label: &&str| label.len() > 1 && label.starts_with('_');
+        // an instance of DNS-SD has its name before them (RFC 6763, 4.1)
+        if labels.windows(2).any(|pair| pair.iter().all(is_underscored)) {
             return Ok(());
         }
-        Err(FieldError::name("the name of an SRV begins with _service._proto, for example _sip._tcp"))
+        Err(FieldError::name("the name of an SRV has _service._proto in it, for example _sip._tcp"))
     }
 
     fn target<'a>(&self, canonical: &'a str) -> Option<Target<'a>> {

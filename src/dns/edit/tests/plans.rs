@@ -51,7 +51,8 @@ fn what_stays_is_left_alone_and_what_is_replaced_is_edited() {
         ("www A ", vec!["-192.0.2.1", "-192.0.2.2", "-192.0.2.3"]),
         ("t TXT Hello", vec![]),
         ("new A ", vec![]),
-        ("new A 192.0.2.1|192.0.2.1", vec!["+192.0.2.1 None", "+192.0.2.1 None"]),
+        ("new A 192.0.2.1| 192.0.2.1", vec!["+192.0.2.1 None"]),
+        ("new A 192.0.2.1|-192.0.2.1", vec!["+192.0.2.1 None", "+192.0.2.1 None"]),
     ] {
         assert_eq!(told(&content.plan(&exactly(wanted))), plan, "{wanted}");
     }
@@ -113,6 +114,7 @@ proptest! {
                 })
                 .collect();
             asked.sort();
+            asked.dedup();
             let stands: Vec<(String, bool)> =
                 rrset.records.iter().map(|record| (record.content.clone(), record.disabled)).collect();
             prop_assert_eq!(stands, asked);
