@@ -64,10 +64,13 @@ impl ZoneName {
         format!("{}.", self.0)
     }
 
-    /// The U-label form, when it differs.
+    /// The U-label form, when it differs and is one that leads back here: some A-labels stand for what is none.
     pub fn unicode(&self) -> Option<String> {
         let (unicode, result) = Uts46::new().to_unicode(self.0.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow);
-        (result.is_ok() && *unicode != *self.0).then(|| unicode.into_owned())
+        if result.is_err() || *unicode == *self.0 || Self::parse(&unicode).as_ref() != Ok(self) {
+            return None;
+        }
+        Some(unicode.into_owned())
     }
 
     /// Whether the zone lies below `in-addr.arpa` or `ip6.arpa`.
