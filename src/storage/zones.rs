@@ -314,6 +314,13 @@ pub async fn want(db: &Db, zone: ZoneId) -> Result<()> {
     Ok(())
 }
 
+/// Whether somebody has waited for the zone within the last second.
+pub async fn is_wanted(tx: &mut Transaction<'_, MySql>, zone: ZoneId) -> Result<bool> {
+    let sql = "SELECT COALESCE(wanted_at > NOW(6) - INTERVAL 1 SECOND, FALSE) FROM zones WHERE id = ?";
+    let wanted: i64 = sqlx::query_scalar(sql).bind(zone.0).fetch_one(&mut **tx).await?;
+    Ok(wanted != 0)
+}
+
 /// Notes that PowerDNS may hold a zone for this row from now on.
 pub async fn mark_born(tx: &mut Transaction<'_, MySql>, zone: ZoneId) -> Result<()> {
     sqlx::query("UPDATE zones SET born = TRUE WHERE id = ?").bind(zone.0).execute(&mut **tx).await?;

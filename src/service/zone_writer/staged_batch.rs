@@ -25,11 +25,11 @@ impl Batch<'_> {
             return Round::Done { wanted: false };
         };
         match within_write(self.commit_staged(row, payload, batch, now)).await {
-            Ok(true) => {
+            Ok(Some(wanted)) => {
                 answers.send();
-                Round::Done { wanted: false }
+                Round::Done { wanted }
             }
-            Ok(false) | Err(StorageError::Deadlock(_)) => {
+            Ok(None) | Err(StorageError::Deadlock(_)) => {
                 self.requests = answers.take_back();
                 Round::Again
             }
@@ -52,22 +52,23 @@ impl Batch<'_> {
         }
     }
 
-    /// False: the zone moved since it was read.
+    /// Whether somebody waits for the zone, as a check that puts it live does. None: it moved since it was read.
     async fn commit_staged(
         &self,
         row: &ZoneRow,
         payload: &Payload,
         batch: ChangeId,
         now: time::OffsetDateTime,
-    ) -> crate::storage::Result<bool> {
+    ) -> crate::storage::Result<Option<bool>> {
         let mut tx = self.inner.db.begin().await?;
         if !idempotency::bind_steps(&mut tx, &payload.steps, batch).await? {
             return Err(mark_lost());
         }
         let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
         if !unmoved || intents::exists_for_zone(&mut tx, row.id).await? {
-            return Ok(false);
+            return Ok(None);
         }
+        let wanted = zones::is_wanted(&mut tx, row.id).await?;
         staged::apply(&mut tx, row.id, &net(&payload.entries)).await?;
         let reference = history::BatchRef {
             id: batch,
@@ -94,6 +95,6 @@ impl Batch<'_> {
             import_parts::settle(&mut tx, part.key(), batch).await?;
         }
         tx.commit().await?;
-        Ok(true)
+        Ok(Some(wanted))
     }
 }
