@@ -6,23 +6,22 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::authz::{Permission, Visibility, ZoneAccess};
 use crate::config::Config;
 use crate::dns::dnssec::Denial;
 use crate::ids::{TenantId, TsigKeyId, ZoneId};
 use crate::resolve::is_globally_reachable;
-use crate::storage::secondary_zones::{self, Source};
+use crate::storage::secondary_zones::SourceChange;
 use crate::storage::tsig_keys::TsigKeyRow;
 use crate::storage::zones::ZoneRow;
 use crate::storage::{signing, tsig_keys, within};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
-use super::audit;
 use super::context::ActorRecord;
 use super::zone_writer::{IncomingChange, Outgoing, OutgoingChange};
-use super::zones::{load, zone_resource};
+use super::zones::load;
 use super::{Context, Error, Result, Services};
 
 /// More masters, networks or secondaries make no zone safer.
@@ -59,9 +58,7 @@ pub fn checked_masters(config: &Config, masters: &[String]) -> Result<Vec<String
 
 /// What settings of a zone mean for its transfers; the key must be the tenant's.
 pub async fn outgoing(services: &Services, tenant: TenantId, settings: &Value) -> Result<Outgoing> {
-    let Some(transfers) = settings.get("transfers").filter(|transfers| !transfers.is_null()) else {
-        return Ok(Outgoing::default());
-    };
+    let Some(transfers) = part(settings) else { return Ok(Outgoing::default()) };
     let parsed = TransferSettings::deserialize(transfers);
     let TransferSettings { addresses, tsig_key_id, also_notify } =
         parsed.map_err(|error| Error::schema(&["body", "settings", "transfers"], error.to_string()))?;
@@ -80,16 +77,10 @@ pub async fn outgoing(services: &Services, tenant: TenantId, settings: &Value) -
     })
 }
 
-/// Changes whom a zone is transferred to, if other settings say something else about it.
-pub async fn update(
-    services: &Services,
-    context: &Context,
-    (row, access): (&ZoneRow, &ZoneAccess),
-    settings: &Value,
-) -> Result<()> {
-    let part = |settings: &Value| settings.get("transfers").filter(|transfers| !transfers.is_null()).cloned();
+/// What settings change about a zone's transfers, if they may; None: nothing.
+pub async fn planned(services: &Services, row: &ZoneRow, settings: &Value) -> Result<Option<Outgoing>> {
     if part(settings) == part(&row.settings) {
-        return Ok(());
+        return Ok(None);
     }
     let outgoing = outgoing(services, row.tenant, settings).await?;
     if row.zone_type == ZoneType::Secondary {
@@ -103,45 +94,58 @@ pub async fn update(
         let message = "A domain that is signed with narrow denial cannot be transferred; sign it with nsec3 or nsec";
         return Err(Error::conflict("denial_is_narrow", message));
     }
-    let actor = ActorRecord::from(&context.caller.actor);
-    let values = (json!({ "settings": row.settings }), json!({ "settings": settings }));
-    let (resource, now) = (zone_resource(row.id, &row.name), services.clock.now());
-    let entry = audit::entry(&actor, &context.request, Some(row.tenant), "domain.update", resource, values, now);
-    let (access, settings) = (access.clone(), settings.clone());
-    services.writer.set_outgoing(OutgoingChange { access, audit: vec![entry], settings, outgoing }).await
+    Ok(Some(outgoing))
 }
 
-/// Changes where a secondary zone's content comes from; what is not given stays.
-pub async fn update_source(
+/// What of a zone's settings is about its transfers.
+pub fn part(settings: &Value) -> Option<&Value> {
+    settings.get("transfers").filter(|transfers| !transfers.is_null())
+}
+
+/// Changes whom a zone is transferred to, if other settings say something else about it; whether they do. If so, the
+/// settings as a whole are written with that.
+pub async fn update(
     services: &Services,
     context: &Context,
     (row, access): (&ZoneRow, &ZoneAccess),
+    settings: &Value,
+) -> Result<bool> {
+    let Some(outgoing) = planned(services, row, settings).await? else { return Ok(false) };
+    let (actor, request) = (ActorRecord::from(&context.caller.actor), context.request.clone());
+    let (access, settings) = (access.clone(), settings.clone());
+    services.writer.set_outgoing(OutgoingChange { access, actor, request, settings, outgoing }).await?;
+    Ok(true)
+}
+
+/// Another source for a secondary zone, as a caller names it; what is not given stays.
+pub async fn checked_source(
+    services: &Services,
+    row: &ZoneRow,
     (masters, tsig_key): (Option<Vec<String>>, Option<Option<String>>),
-) -> Result<()> {
-    let field = if masters.is_some() { "masters" } else { "tsig_key_id" };
-    let before = within(secondary_zones::find(&services.db, row.id)).await?;
-    let before = before.filter(|_| row.zone_type == ZoneType::Secondary);
-    let before = before.ok_or_else(|| Error::invalid(field, "only a secondary domain has masters"))?;
-    let source = Source {
-        masters: match masters {
-            Some(masters) => checked_masters(&services.config, &masters)?,
-            None => before.masters.clone(),
-        },
-        tsig_key: match tsig_key {
-            Some(Some(id)) => Some(key_name(services, row.tenant, &id).await?.0),
-            Some(None) => None,
-            None => before.tsig_key,
-        },
-    };
-    if source == before {
-        return Ok(());
+) -> Result<SourceChange> {
+    if row.zone_type != ZoneType::Secondary {
+        let field = if masters.is_some() { "masters" } else { "tsig_key_id" };
+        return Err(Error::invalid(field, "only a secondary domain has masters"));
     }
-    let shown = |source: &Source| json!({ "masters": source.masters, "tsig_key_id": source.tsig_key });
-    let actor = ActorRecord::from(&context.caller.actor);
-    let (resource, now) = (zone_resource(row.id, &row.name), services.clock.now());
-    let values = (shown(&before), shown(&source));
-    let entry = audit::entry(&actor, &context.request, Some(row.tenant), "domain.update", resource, values, now);
-    services.writer.set_incoming(IncomingChange { access: access.clone(), audit: vec![entry], source }).await
+    Ok(SourceChange {
+        masters: masters.map(|masters| checked_masters(&services.config, &masters)).transpose()?,
+        tsig_key: match tsig_key {
+            Some(Some(id)) => Some(Some(key_name(services, row.tenant, &id).await?.0)),
+            Some(None) => Some(None),
+            None => None,
+        },
+    })
+}
+
+/// Changes where a secondary zone's content comes from.
+pub async fn update_source(
+    services: &Services,
+    context: &Context,
+    access: &ZoneAccess,
+    change: SourceChange,
+) -> Result<()> {
+    let (actor, request) = (ActorRecord::from(&context.caller.actor), context.request.clone());
+    services.writer.set_incoming(IncomingChange { access: access.clone(), actor, request, change }).await
 }
 
 /// The tenant's key of this id, and what it is called on the wire.

@@ -124,6 +124,16 @@ pub async fn exists_for_zone(tx: &mut Transaction<'_, MySql>, zone: ZoneId) -> R
     Ok(found.is_some())
 }
 
+/// The same of changes of one kind.
+pub async fn is_under_way(tx: &mut Transaction<'_, MySql>, zone: ZoneId, kind: &str) -> Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM zone_intents WHERE zone_id = ? AND kind = ?")
+        .bind(zone.0)
+        .bind(kind)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(found.is_some())
+}
+
 /// Intents past their deadline, oldest first.
 pub async fn overdue(db: &Db, limit: u32) -> Result<Vec<Intent>> {
     let sql = "SELECT zone_name, zone_id, change_id, epoch, kind, payload FROM zone_intents \

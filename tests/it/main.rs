@@ -51,6 +51,7 @@ mod smoke;
 mod sync;
 mod templates;
 mod tour;
+mod transfer_races;
 mod transfers;
 mod types;
 mod validation;
@@ -108,6 +109,7 @@ fn main() -> ExitCode {
         ("sync", sync::tests()),
         ("templates", templates::tests()),
         ("tour", tour::tests()),
+        ("transfer_races", transfer_races::tests()),
         ("transfers", transfers::tests()),
         ("types", types::tests()),
         ("validation", validation::tests()),

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use crate::dns::{RrsetChange, serial as serials};
 use crate::ids::ChangeId;
 use crate::pdns::RrsetPatch;
-use crate::storage::idempotency::{self, Step};
+use crate::storage::idempotency;
 use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::settlement::Settled;
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{StorageError, live_names, signing, validations, within, within_write};
+use crate::storage::{StorageError, live_names, signing, tsig_keys, validations, within, within_write};
 
 use super::super::idempotency::{MARK_LOST, mark_lost};
 use super::super::{Error, Result};
@@ -30,6 +30,8 @@ const SEND_UNTIL: Duration = Duration::from_secs(10);
 pub const LATE: &str = "the writer was held up for too long";
 /// How a challenge that was ended meanwhile comes out of the transaction that would go live by it.
 const CHALLENGE_ENDED: &str = "challenge ended";
+/// How a TSIG key that is deleted meanwhile comes out of the transaction that would use it.
+const KEY_GONE: &str = "TSIG key gone";
 /// The unique key that keeps one live zone a name.
 const LIVE_NAME_KEY: &str = "zones_live_name";
 
@@ -111,6 +113,7 @@ impl Inner {
             Err(error) if error.is_duplicate_of("PRIMARY") => Ok(None),
             Err(error) if error.is_duplicate_of(MARK_LOST) => Err(Error::IdempotencyInProgress),
             Err(error) if error.is_duplicate_of(LIVE_NAME_KEY) => Err(claimed()),
+            Err(error) if error.is_duplicate_of(KEY_GONE) => Err(Error::NotFound("TSIG key")),
             Err(error) if error.is_duplicate_of(CHALLENGE_ENDED) => {
                 Err(Error::conflict("challenge_ended", "The challenge was cancelled or superseded meanwhile"))
             }
@@ -128,7 +131,7 @@ impl Inner {
 
     async fn insert_intent(&self, row: &ZoneRow, intent: &Intent, payload: &Payload) -> crate::storage::Result<bool> {
         if !matches!(payload.kind, Kind::GoLive { .. } | Kind::Signing { .. } | Kind::SecondaryGoLive { .. }) {
-            return self.take(row, intent, &payload.steps).await;
+            return self.take(row, intent, payload).await;
         }
         let mut tx = self.db.begin().await?;
         let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
@@ -159,12 +162,19 @@ impl Inner {
         Ok(true)
     }
 
-    /// Changes under idempotency keys are bound to the intent by its own transaction; otherwise it is one statement.
-    async fn take(&self, row: &ZoneRow, intent: &Intent, steps: &[Step]) -> crate::storage::Result<bool> {
-        if steps.is_empty() {
+    /// Changes under idempotency keys are bound to the intent by its own transaction, and a TSIG key that is about to be
+    /// used is locked in it, so that it is not deleted before the intent says so; otherwise it is one statement.
+    async fn take(&self, row: &ZoneRow, intent: &Intent, payload: &Payload) -> crate::storage::Result<bool> {
+        let (steps, tsig_key) = (&payload.steps, payload.kind.tsig_key());
+        if steps.is_empty() && tsig_key.is_none() {
             return intents::take(self.db.pool(), intent, &row.standing()).await;
         }
         let mut tx = self.db.begin().await?;
+        if let Some(key) = tsig_key
+            && tsig_keys::lock(&mut tx, row.tenant, key).await?.is_none()
+        {
+            return Err(StorageError::Duplicate { key: KEY_GONE.into() });
+        }
         if !idempotency::bind_steps(&mut tx, steps, intent.change).await? {
             return Err(mark_lost());
         }

@@ -70,6 +70,7 @@ use snapshot::Snapshots;
 pub use decide::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome};
 pub use large::{Large, tally};
 pub use parts::{ImportPart, PartRef, busy};
+pub use payload::OUTGOING;
 pub use reader::ZoneView;
 pub use recovery::Recovered;
 pub use signing_step::{Decided, SigningStep, StepFacts, is_as_wanted, withdrawn};

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::dns::RrsetChange;
 use crate::dns::dnssec::Signing;
-use crate::ids::{ChangeId, RecordId, TenantId, ValidationId};
+use crate::ids::{ChangeId, RecordId, TenantId, TsigKeyId, ValidationId};
 use crate::storage::audit::AuditEntry;
 use crate::storage::idempotency::Step;
 use crate::storage::record_ids::RecordIdRow;
@@ -36,13 +36,14 @@ pub enum Kind {
     },
     /// More records of an emptied zone are switched than fit into one PATCH.
     Switch { is_partial: bool },
-    /// Others may transfer the zone, and are told of changes.
+    /// Others may transfer the zone, and are told of changes. No PATCH, so neither marker, serial nor history move; the
+    /// row's last change does.
     Outgoing { settings: Value, outgoing: Outgoing },
     /// A claim on a zone whose content comes from elsewhere goes live.
     SecondaryGoLive { validation: Option<ValidationId>, incoming: Incoming },
     /// Such a zone is withdrawn or returned.
     SecondaryStatus { status: ZoneStatus, incoming: Incoming },
-    /// Its content comes from elsewhere from now on.
+    /// Its content comes from elsewhere from now on. No PATCH either.
     Masters { source: Source, incoming: Incoming },
     /// The zone is removed for good.
     Delete,
@@ -57,6 +58,9 @@ pub enum Kind {
     Sweep { fences: Vec<ChangeId> },
 }
 
+/// [`Kind::Outgoing`], for who must not come between it and its settle.
+pub const OUTGOING: &str = "outgoing";
+
 impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
@@ -64,7 +68,7 @@ impl Kind {
             Self::GoLive { .. } => "go_live",
             Self::SetStatus { .. } => "set_status",
             Self::Switch { .. } => "switch",
-            Self::Outgoing { .. } => "outgoing",
+            Self::Outgoing { .. } => OUTGOING,
             Self::SecondaryGoLive { .. } => "secondary_live",
             Self::SecondaryStatus { .. } => "secondary_status",
             Self::Masters { .. } => "masters",
@@ -73,6 +77,15 @@ impl Kind {
             Self::MakeRoom => "make_room",
             Self::Signing { .. } => "signing",
             Self::Sweep { .. } => "sweep",
+        }
+    }
+
+    /// The TSIG key that the zone's transfers are signed with from now on, see `storage::secondary_zones::user_of_key`.
+    pub fn tsig_key(&self) -> Option<TsigKeyId> {
+        match self {
+            Self::Outgoing { settings, outgoing: _ } => settings["transfers"]["tsig_key_id"].as_str()?.parse().ok(),
+            Self::Masters { source, incoming: _ } => source.tsig_key,
+            _ => None,
         }
     }
 }

@@ -80,6 +80,16 @@ impl ZoneWriter {
         .await
     }
 
+    /// Whether [`Self::set_status`] would refuse this now, as far as that can be told beforehand.
+    pub async fn check_status(&self, row: &ZoneRow, wanted: Move) -> Result<()> {
+        Inner::check_unheld(row)?;
+        match Course::of(row, wanted)? {
+            Course::Return if row.zone_type == ZoneType::Secondary => self.inner.check_rested(row).await,
+            Course::Return => self.inner.check_delegation(&row.name).await,
+            Course::Stay | Course::Row(_) | Course::Withdraw(_) => Ok(()),
+        }
+    }
+
     /// Goes on with zones that were left half emptied; how many there were.
     pub async fn finish_emptying(&self) -> Result<usize> {
         const ZONES_PER_RUN: u32 = 20; // each takes a few PATCHes; the next run goes on

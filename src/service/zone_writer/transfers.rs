@@ -5,18 +5,21 @@
 //! same.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::authz::{Visibility, ZoneAccess};
 use crate::dns::ZoneContent;
 use crate::ids::{ChangeId, ZoneId};
 use crate::pdns::{DeleteAnswer, Pdns, PdnsError, SecondaryCreation};
 use crate::storage::audit::AuditEntry;
-use crate::storage::secondary_zones::{self, Source};
+use crate::storage::secondary_zones::{self, Source, SourceChange};
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{audit, fences, intents, live_names, tsig_keys, within, within_write};
 use crate::tenancy::ZoneStatus;
 
+use super::super::audit as entries;
+use super::super::context::{ActorRecord, RequestInfo};
+use super::super::zones::zone_resource;
 use super::super::{Error, Result};
 use super::change::{LATE, is_unmoved};
 use super::life::Sent;
@@ -92,18 +95,28 @@ impl Incoming {
 #[derive(Clone, Debug)]
 pub struct IncomingChange {
     pub access: ZoneAccess,
-    pub audit: Vec<AuditEntry>,
-    pub source: Source,
+    pub actor: ActorRecord,
+    pub request: RequestInfo,
+    pub change: SourceChange,
 }
 
 /// Other secondaries of a zone than before.
 #[derive(Clone, Debug)]
 pub struct OutgoingChange {
     pub access: ZoneAccess,
-    pub audit: Vec<AuditEntry>,
+    pub actor: ActorRecord,
+    pub request: RequestInfo,
     /// The zone's settings as they are to be, with what they mean for PowerDNS.
     pub settings: Value,
     pub outgoing: Outgoing,
+}
+
+/// What came of noting another source.
+enum Noted {
+    Done,
+    /// The zone is locked or moved.
+    Moved,
+    KeyGone,
 }
 
 impl ZoneWriter {
@@ -132,14 +145,20 @@ impl ZoneWriter {
 
 impl Inner {
     async fn try_set_incoming(&self, row: ZoneRow, request: &IncomingChange) -> Result<Step<()>> {
-        let IncomingChange { access: _, audit, source } = request;
         if row.status != ZoneStatus::Active {
             return self.note_incoming(&row, request).await;
         }
+        // read after the row: every change of it moves the row, so that the lock is had only if this still stands
+        let before = within(secondary_zones::find(&self.db, row.id)).await?.ok_or_else(|| no_masters(&row))?;
+        let source = request.change.of(&before);
+        if source == before {
+            return Ok(Step::Done(()));
+        }
         let incoming = self.as_told(source.clone()).await?;
-        let kind = Kind::Masters { source: source.clone(), incoming: incoming.clone() };
+        let audit = vec![self.source_entry(&row, request, (&before, &source))];
+        let kind = Kind::Masters { source, incoming: incoming.clone() };
         let mut payload = self.empty_payload(&row, kind);
-        payload.audit = audit.clone();
+        payload.audit = audit;
         let Some(held) = self.intend(&row, ChangeId::new(), &payload).await? else { return Ok(Step::Again) };
         let sent = match incoming.change(&self.pdns, row.name.as_str()).await {
             Ok(()) => Sent::Applied { serial: Some(row.serial.unwrap_or(0)) },
@@ -154,23 +173,57 @@ impl Inner {
             let mut tx = self.db.begin().await?;
             let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
             if !unmoved || intents::exists_for_zone(&mut tx, row.id).await? {
-                return Ok(false);
+                return Ok(Noted::Moved);
             }
-            secondary_zones::update(&mut tx, row.id, &request.source).await?;
+            let Some(before) = secondary_zones::find_within(&mut *tx, row.id).await? else { return Ok(Noted::Moved) };
+            let source = request.change.of(&before);
+            if let Some(key) = source.tsig_key
+                && tsig_keys::lock(&mut tx, row.tenant, key).await?.is_none()
+            {
+                return Ok(Noted::KeyGone);
+            }
+            if source == before {
+                return Ok(Noted::Done);
+            }
+            secondary_zones::update(&mut tx, row.id, &source).await?;
             // a step that has read the source before is void
             zones::touch(&mut tx, row.id, ChangeId::new()).await?;
-            audit::append(&mut tx, None, &request.audit).await?;
+            audit::append(&mut tx, None, &[self.source_entry(row, request, (&before, &source))]).await?;
             tx.commit().await?;
-            Ok(true)
+            Ok(Noted::Done)
         });
-        Ok(if noted.await? { Step::Done(()) } else { Step::Again })
+        match noted.await? {
+            Noted::Done => Ok(Step::Done(())),
+            Noted::Moved => Ok(Step::Again),
+            Noted::KeyGone => Err(Error::NotFound("TSIG key")),
+        }
+    }
+
+    fn source_entry(&self, row: &ZoneRow, by: &IncomingChange, (before, after): (&Source, &Source)) -> AuditEntry {
+        let shown = |source: &Source| json!({ "masters": source.masters, "tsig_key_id": source.tsig_key });
+        self.update_entry(row, (&by.actor, &by.request), (shown(before), shown(after)))
+    }
+
+    fn update_entry(
+        &self,
+        row: &ZoneRow,
+        (actor, request): (&ActorRecord, &RequestInfo),
+        values: (Value, Value),
+    ) -> AuditEntry {
+        let resource = zone_resource(row.id, &row.name);
+        entries::entry(actor, request, Some(row.tenant), "domain.update", resource, values, self.clock.now())
     }
 
     async fn try_set_outgoing(&self, row: ZoneRow, request: &OutgoingChange) -> Result<Step<()>> {
-        let OutgoingChange { access: _, audit, settings, outgoing } = request;
+        let OutgoingChange { access: _, actor, request, settings, outgoing } = request;
+        if row.is_kept_here() {
+            // by now the name may be another tenant's
+            return Err(Error::conflict("domain_pending", "Transfers can be set once the domain is validated"));
+        }
         let kind = Kind::Outgoing { settings: settings.clone(), outgoing: outgoing.clone() };
         let mut payload = self.empty_payload(&row, kind);
-        payload.audit = audit.clone();
+        let values = (json!({ "settings": row.settings }), json!({ "settings": settings }));
+        payload.audit = vec![self.update_entry(&row, (actor, request), values)];
         let Some(held) = self.intend(&row, ChangeId::new(), &payload).await? else { return Ok(Step::Again) };
         let sent = match outgoing.put(&self.pdns, row.name.as_str()).await {
             Ok(()) => Sent::Applied { serial: Some(row.serial.unwrap_or(0)) },
@@ -181,10 +234,8 @@ impl Inner {
 
     /// Where the content comes from, as PowerDNS is told.
     async fn incoming(&self, row: &ZoneRow) -> Result<Incoming> {
-        let Some(source) = within(secondary_zones::find(&self.db, row.id)).await? else {
-            return Err(Error::Internal(format!("the secondary zone {} has no masters", row.name)));
-        };
-        self.as_told(source).await
+        let source = within(secondary_zones::find(&self.db, row.id)).await?;
+        self.as_told(source.ok_or_else(|| no_masters(row))?).await
     }
 
     async fn as_told(&self, source: Source) -> Result<Incoming> {
@@ -253,7 +304,7 @@ impl Inner {
     }
 
     /// A DELETE of unknown outcome may still land.
-    async fn check_rested(&self, row: &ZoneRow) -> Result<()> {
+    pub(super) async fn check_rested(&self, row: &ZoneRow) -> Result<()> {
         let uptime = self.pdns.uptime().await?;
         if within(fences::is_resting(&self.db, row.name.as_str(), uptime)).await? {
             let message = "A deletion of this name has no known outcome yet; the name rests for up to an hour";
@@ -261,4 +312,8 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+fn no_masters(row: &ZoneRow) -> Error {
+    Error::Internal(format!("the secondary zone {} has no masters", row.name))
 }

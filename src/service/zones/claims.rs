@@ -8,6 +8,7 @@ use crate::dns::{ZoneName, reverse};
 use crate::ids::{ValidationId, ZoneId};
 use crate::storage::audit as audit_log;
 use crate::storage::secondary_zones::{self, Source};
+use crate::storage::tsig_keys;
 use crate::storage::validations::{self, ValidationRow};
 use crate::storage::zone_templates::{self, ZoneTemplate};
 use crate::storage::zones::{self, NewZone, ZoneRow};
@@ -227,6 +228,12 @@ async fn insert(
     })?;
     if let Some(source) = &source {
         secondary_zones::insert(&mut tx, zone.id, source).await?;
+        // locked, so that a deletion that has not found this use of it is seen here
+        if let Some(key) = source.tsig_key
+            && tsig_keys::lock(&mut tx, access.tenant(), key).await?.is_none()
+        {
+            return Err(Error::NotFound("TSIG key"));
+        }
     }
     if let Some(template) = &template {
         zone_templates::insert(&mut tx, zone.id, template).await?;

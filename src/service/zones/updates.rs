@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 use crate::authz::{Permission, ZoneAccess};
 use crate::ids::ZoneId;
 use crate::storage::audit as audit_log;
-use crate::storage::zones;
+use crate::storage::intents;
+use crate::storage::zones::{self, ZoneRow};
 use crate::tenancy::{SigningTerms, ZoneStatus};
 
 use super::super::context::ActorRecord;
 use super::super::zone_life::{departure, status_values};
-use super::super::zone_writer::Move;
+use super::super::zone_writer::{Move, OUTGOING};
 use super::super::{Context, Error, Result, Services, audit, transfers};
-use super::{ZoneDetail, checked_description, checked_ttl, detail, load, zone_resource};
+use super::{ZoneDetail, checked_description, checked_ttl, decide, detail, load, zone_resource};
 
 /// A zone's settings are for people and small tools, not a store.
 const SETTINGS_BYTES_MAX: usize = 16 * 1024;
@@ -42,24 +43,54 @@ pub async fn update(services: &Services, context: &Context, id: ZoneId, patch: Z
         default_ttl: default_ttl.map(checked_ttl).transpose()?,
         settings: settings.map(checked_settings).transpose()?,
     };
-    // first what may be refused, so that a refusal changes nothing
+    let step = match status.filter(|status| *status != row.status) {
+        Some(ZoneStatus::Active) => Some(Move::Return),
+        Some(_) => Some(Move::Withdraw),
+        None => None,
+    };
+    // all that may be refused is looked at before anything is done, so that a refusal changes nothing
     if let Some(settings) = &wanted.settings {
-        transfers::update(services, context, (&row, &access), settings).await?;
+        transfers::planned(services, &row, settings).await?;
     }
-    if masters.is_some() || tsig_key_id.is_some() {
-        transfers::update_source(services, context, (&row, &access), (masters, tsig_key_id)).await?;
+    let source = match masters.is_some() || tsig_key_id.is_some() {
+        true => Some(transfers::checked_source(services, &row, (masters, tsig_key_id)).await?),
+        false => None,
+    };
+    if let Some(step) = step {
+        services.writer.check_status(&row, step).await?;
     }
-    if let Some(status) = status.filter(|status| *status != row.status) {
+    if let Some(source) = source {
+        transfers::update_source(services, context, &access, source).await?;
+    }
+    if let (Some(step), Some(status)) = (step, status) {
         let values = status_values(row.status, status);
         let departure = departure(services, context, &row, access.clone(), "domain.update", values);
-        let step = if status == ZoneStatus::Active { Move::Return } else { Move::Withdraw };
         services.writer.set_status(departure, step).await?;
     }
-    if wanted.changes_something() {
-        write_row(services, context, &access, &wanted).await?;
-    }
+    write(services, context, row, wanted).await?;
     let (row, access) = load(services, context, id, Permission::DomainsUpdate).await?;
     detail(services, row, &access).await
+}
+
+/// Writes what of the row is to change. Settings that change who may transfer the zone go by way of PowerDNS; whether
+/// they do is looked at again under the row's lock.
+async fn write(services: &Services, context: &Context, mut row: ZoneRow, mut wanted: Wanted) -> Result<()> {
+    const ATTEMPTS: u32 = 20; // with the pause two seconds: others' settings are settled by then
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+    for _ in 0..ATTEMPTS {
+        let (id, access) = (row.id, decide(context, Permission::DomainsUpdate, row.reference())?);
+        if let Some(settings) = &wanted.settings
+            && transfers::update(services, context, (&row, &access), settings).await?
+        {
+            wanted.settings = None;
+        }
+        if !wanted.changes_something() || write_row(services, context, &access, &wanted).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+        (row, _) = load(services, context, id, Permission::DomainsUpdate).await?;
+    }
+    Err(Error::unavailable("The domain's settings are being changed by another request"))
 }
 
 struct Wanted {
@@ -74,17 +105,24 @@ impl Wanted {
     }
 }
 
-async fn write_row(services: &Services, context: &Context, access: &ZoneAccess, wanted: &Wanted) -> Result<()> {
+/// False: what the settings say about transfers has changed since it was read, or is about to.
+async fn write_row(services: &Services, context: &Context, access: &ZoneAccess, wanted: &Wanted) -> Result<bool> {
     let now = services.clock.now();
     let mut tx = services.db.begin().await?;
     let row = zones::lock(&mut tx, access.zone().id).await?.ok_or(Error::NotFound("Domain"))?;
+    if let Some(settings) = &wanted.settings
+        && (transfers::part(settings) != transfers::part(&row.settings)
+            || intents::is_under_way(&mut tx, row.id, OUTGOING).await?)
+    {
+        return Ok(false);
+    }
     let description = wanted.description.clone().unwrap_or_else(|| row.description.clone());
     let default_ttl = wanted.default_ttl.unwrap_or(row.default_ttl);
     let settings = wanted.settings.clone().unwrap_or_else(|| row.settings.clone());
     let before = json!({ "description": row.description, "default_ttl": row.default_ttl, "settings": row.settings });
     let after = json!({ "description": description, "default_ttl": default_ttl, "settings": settings });
     if before == after {
-        return Ok(());
+        return Ok(true);
     }
     zones::update(&mut tx, access, default_ttl, description.as_deref(), &settings, now).await?;
     let actor = ActorRecord::from(&context.caller.actor);
@@ -93,7 +131,7 @@ async fn write_row(services: &Services, context: &Context, access: &ZoneAccess, 
     let entry = audit::entry(&actor, &context.request, tenant, "domain.update", resource, (before, after), now);
     audit_log::append(&mut tx, None, &[entry]).await?;
     tx.commit().await.map_err(crate::storage::StorageError::from)?;
-    Ok(())
+    Ok(true)
 }
 
 fn checked_settings(settings: serde_json::Map<String, Value>) -> Result<Value> {
