@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::recovery::Recovered;
 use super::snapshot::Snapshot;
-use super::tests::{World, addition, departure};
+use super::tests::{World, actor, addition, decided, departure};
 use super::*;
 use crate::dns::RecordType;
 use crate::pdns::{PatchAnswer, RrsetPatch, ServerRecord};
@@ -125,6 +126,32 @@ async fn what_an_outsider_wrote_elsewhere_in_the_zone_is_not_caught_up_over() {
     let shown: Vec<String> =
         view.records_where(|key| key.name.as_str() == "x.beside.test").map(|record| record.reference.content).collect();
     assert_eq!(shown, ["192.0.2.2", "198.51.100.1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_never_ran_after_a_change_of_transfers_is_dropped_and_not_taken_for_an_outsiders() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.live(&writer, "open.test").await;
+    writer.apply(addition(&access, "a.open.test", RecordType::A, "192.0.2.1")).await.expect("remembered");
+    let request = OutgoingChange {
+        access: access.clone(),
+        actor: actor(),
+        request: RequestInfo::none(),
+        settings: serde_json::json!({}),
+        outgoing: Outgoing { allow_from: vec!["192.0.2.0/24".into()], ..Outgoing::default() },
+    };
+    writer.set_outgoing(request).await.expect("told");
+    let known = writer.inner.snapshots.get(access.zone().id).expect("remembered still");
+    let brought = writer.inner.catch_up(&known, &world.row(&access).await).await.expect("looked").expect("caught up");
+    assert_same(&brought, &read_anew(&world, &writer, &access).await, "no PATCH has touched the marker");
+    // as a writer decides on it whose PATCH does not arrive
+    let (row, mut payload, _) = decided(&world, &writer.inner, &access, "b.open.test").await;
+    payload.previous_marker.clone_from(&brought.live.marker);
+    let change = payload.entries[0].change;
+    let held = writer.inner.intend(&row, change, &payload).await.expect("asked").expect("locked");
+    assert_eq!(writer.inner.recovery().run(held.intent).await, Recovered::Dropped);
+    writer.apply(addition(&access, "b.open.test", RecordType::A, "192.0.2.1")).await.expect("the zone is free");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,9 +121,9 @@ impl Inner {
             return Ok(None);
         }
         let past = within(history::between(&self.db, row.id, from, to, CATCH_UP_OCTETS_MAX)).await;
-        let Some(touched) = past.ok().filter(|past| past.len() as u64 == to - from).and_then(|past| {
+        let Some((touched, marker)) = past.ok().filter(|past| past.len() as u64 == to - from).and_then(|past| {
             let is_whole = follows(&past, known.live.serial, serial, last_change);
-            is_whole.then(|| touched_by(&past)).flatten()
+            is_whole.then(|| Some((touched_by(&past)?, marker_of(&past)))).flatten()
         }) else {
             return Ok(None);
         };
@@ -139,7 +139,9 @@ impl Inner {
         }
         let mut ids = known.ids.clone();
         ids.catch_up(&changes, within(record_ids::some(&self.db, row.id, &[], &digests)).await?);
-        let live = LiveState { marker: Some(protocol::marker_value(last_change)), serial, api_rectify: false };
+        // no history, equal serial: nothing was sent that has a marker
+        let marker = marker.or_else(|| known.live.marker.clone());
+        let live = LiveState { marker, serial, api_rectify: false };
         let read_at = known.read_at;
         Ok(Some(Arc::new(Snapshot { row: row.clone(), content, ids, live, read_at, told_at: None })))
     }
@@ -156,6 +158,7 @@ pub enum Stands {
 }
 
 /// Whether these changes lead from the one serial to the other without a gap, and end with the change that ran last.
+/// Every PATCH steps the serial, so that one without history, such as a sweep of fences, is a gap.
 fn follows(past: &[PastChange], from: u32, to: u32, last_change: ChangeId) -> bool {
     let mut serial = from;
     let mut batch = None;
@@ -166,6 +169,12 @@ fn follows(past: &[PastChange], from: u32, to: u32, last_change: ChangeId) -> bo
         serial = serials::next(serial);
     }
     serial == to && batch.is_none_or(|batch| batch == last_change.0)
+}
+
+/// What the marker says after these changes; None where there are none. The row's last change does not tell: who may
+/// transfer a zone changes without a PATCH, and so without a marker.
+fn marker_of(past: &[PastChange]) -> Option<String> {
+    past.last().map(|change| protocol::marker_value(ChangeId(change.batch_id)))
 }
 
 /// All RRset changes in their order. None: too much of it, or an SOA among it, whose serial is not counted as others.
