@@ -184,6 +184,21 @@ pub async fn take_over(db: &Db, intent: &Intent) -> Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
+/// Whoever holds an intent writes into it how far the change is, and raises the epoch: who has read it before cannot take
+/// it over any more. False: somebody has taken it over. The deadline stays.
+pub async fn renew(db: &Db, intent: &Intent, payload: &str) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE zone_intents SET epoch = epoch + 1, payload = ? WHERE zone_name = ? AND change_id = ? AND epoch = ?",
+    )
+    .bind(payload)
+    .bind(&intent.zone_name)
+    .bind(intent.change.0)
+    .bind(intent.epoch)
+    .execute(db.pool())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// How a batch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchOutcome {

@@ -40,17 +40,32 @@ pub fn is_unmoved(read: &ZoneRow, now: &ZoneRow) -> bool {
     now.standing() == read.standing()
 }
 
+/// For how long who has a zone's lock may send, be it a writer or recovery. Begun no later than the lock was had: by then
+/// its deadline was not set yet.
+#[derive(Clone, Copy, Debug)]
+pub struct SendTime(Instant);
+
+impl SendTime {
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Held up until somebody else may have the lock: what is not sent by now stays unsent. A call waits for its turn and
+    /// its connection for two seconds each at most, so that what is sent leaves before the deadline.
+    pub fn is_over(self) -> bool {
+        self.0.elapsed() > SEND_UNTIL
+    }
+}
+
 /// A zone's lock in hand.
 pub struct Held {
     pub intent: Intent,
-    /// Taken no earlier than this; by then the intent's deadline was not set yet.
-    since: Instant,
+    pub time: SendTime,
 }
 
 impl Held {
-    /// Held up until recovery may have taken the change over: what is not sent by now stays unsent.
     pub fn is_late(&self) -> bool {
-        self.since.elapsed() > SEND_UNTIL
+        self.time.is_over()
     }
 }
 
@@ -98,7 +113,7 @@ impl Inner {
         payload: &Payload,
         json: String,
     ) -> Result<Option<Held>> {
-        let since = Instant::now();
+        let time = SendTime::start();
         let intent = Intent {
             zone_name: row.name.as_str().to_owned(),
             zone: row.id,
@@ -108,7 +123,7 @@ impl Inner {
             payload: json,
         };
         match within_write(self.insert_intent(row, &intent, payload)).await {
-            Ok(true) => Ok(Some(Held { intent, since })),
+            Ok(true) => Ok(Some(Held { intent, time })),
             Ok(false) | Err(StorageError::Deadlock(_)) => Ok(None),
             Err(error) if error.is_duplicate_of("PRIMARY") => Ok(None),
             Err(error) if error.is_duplicate_of(MARK_LOST) => Err(Error::IdempotencyInProgress),
@@ -119,7 +134,7 @@ impl Inner {
             }
             Err(StorageError::Unavailable(why)) => match within(intents::find(&self.db, change)).await {
                 // the commit's answer was lost, the commit was not
-                Ok(Some(found)) if found.epoch == 0 => Ok(Some(Held { intent, since })),
+                Ok(Some(found)) if found.epoch == 0 => Ok(Some(Held { intent, time })),
                 _ => {
                     tracing::warn!(zone = %row.name, %change, %why, "the outcome of an intent is unknown");
                     Err(StorageError::Unavailable(why).into())
@@ -147,7 +162,7 @@ impl Inner {
             return Ok(true);
         }
         if let Kind::GoLive { validation: Some(validation) }
-        | Kind::SecondaryGoLive { validation: Some(validation), incoming: _ } = &payload.kind
+        | Kind::SecondaryGoLive { validation: Some(validation), .. } = &payload.kind
             && !validations::is_open(&mut tx, *validation).await?
         {
             return Err(StorageError::Duplicate { key: CHALLENGE_ENDED.into() });
@@ -264,6 +279,18 @@ impl Inner {
         }
     }
 
+    /// Writes into the intent what has become of the change meanwhile, under a new epoch, so that recovery has either what
+    /// was there before and owns the change, or this. False: recovery owns it.
+    pub(super) async fn renew(&self, held: &mut Held, payload: &Payload) -> Result<bool> {
+        let json = payload.to_json()?;
+        if !within_write(intents::renew(&self.db, &held.intent, &json)).await? {
+            return Ok(false);
+        }
+        held.intent.epoch += 1;
+        held.intent.payload = json;
+        Ok(true)
+    }
+
     /// Settles what is known. `Finished::Applied` says that it is settled as asked.
     async fn settle_known(
         &self,
@@ -286,7 +313,7 @@ impl Inner {
     }
 
     /// The settle's own outcome is unknown, or somebody took over: what stands in the database decides.
-    async fn look_again(&self, intent: &Intent, wanted: BatchOutcome) -> Finished {
+    pub(super) async fn look_again(&self, intent: &Intent, wanted: BatchOutcome) -> Finished {
         const LOOKS: u32 = 40; // two seconds: whoever took over is about to settle
         const PAUSE: Duration = Duration::from_millis(50);
         for _ in 0..LOOKS {

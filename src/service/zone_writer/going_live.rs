@@ -21,20 +21,20 @@ impl ZoneWriter {
     /// Whether a zone of this name could go live now, as far as that can be told beforehand.
     pub async fn check_service(&self, name: &ZoneName) -> Result<()> {
         check_nameservers(&*self.inner.platform.settings().await?)?;
-        let uptime = self.inner.pdns.uptime().await?;
-        self.inner.check_rest(name, uptime).await?;
+        self.inner.check_rest(name).await?;
         self.inner.check_delegation(name).await
     }
 }
 
 impl Inner {
-    /// A DELETE without an answer may still land on the next zone of the name.
-    async fn check_rest(&self, name: &ZoneName, uptime: u64) -> Result<()> {
+    /// A DELETE without an answer may still land on the next zone of the name. The server's uptime, as it was asked for.
+    pub(super) async fn check_rest(&self, name: &ZoneName) -> Result<u64> {
+        let uptime = self.pdns.uptime().await?;
         if within(fences::is_resting(&self.db, name.as_str(), uptime)).await? {
             let message = "A deletion of this name has no known outcome yet; the name rests for up to an hour";
             return Err(Error::Unavailable { message: message.into(), retry_after: 60 });
         }
-        Ok(())
+        Ok(uptime)
     }
 
     /// Below a zone that is signed here a name must be delegated there: to a validating resolver the signed zone
@@ -156,8 +156,7 @@ impl Inner {
     ) -> Result<(ServerZone, Vec<ChangeId>)> {
         const ATTEMPTS: u32 = 3; // a foreign dark zone is removed once, then ours is made
         let zone = row.name.as_str();
-        let uptime = self.pdns.uptime().await?;
-        self.check_rest(&row.name, uptime).await?;
+        let uptime = self.check_rest(&row.name).await?;
         let fences = within(fences::of_name(&self.db, zone)).await?;
         for _ in 0..ATTEMPTS {
             let creation = life::dark_zone(&row.name, row.id, platform, &fences, serial);

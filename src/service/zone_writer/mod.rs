@@ -8,6 +8,7 @@
 //! `set_api_rectify`, or makes, changes or deletes keys.
 
 mod batch;
+mod calls;
 mod change;
 mod compile;
 mod decide;
@@ -67,6 +68,7 @@ use batch::Batch;
 use queue::Queues;
 use snapshot::Snapshots;
 
+pub use calls::Outgoing;
 pub use decide::{Grouping, RecordOperation, RecordOutcome, RecordView, WriteOutcome};
 pub use large::{Large, tally};
 pub use parts::{ImportPart, PartRef, busy};
@@ -77,7 +79,7 @@ pub use signing_step::{Decided, SigningStep, StepFacts, is_as_wanted, withdrawn}
 pub use status::Move;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use store::from_server;
-pub use transfers::{IncomingChange, Outgoing, OutgoingChange};
+pub use transfers::{IncomingChange, OutgoingChange};
 pub use transition::{Departure, GoLive, claimed};
 
 /// Operations in one batch; 500 take PowerDNS 0.4 s.

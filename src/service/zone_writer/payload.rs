@@ -16,8 +16,8 @@ use crate::tenancy::ZoneStatus;
 
 use super::super::context::{ActorRecord, RequestInfo};
 use super::super::{Error, Result};
+use super::calls::{Incoming, Outgoing};
 use super::parts::PartRef;
-use super::transfers::{Incoming, Outgoing};
 
 /// What kind of change is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,14 @@ pub enum Kind {
     /// row's last change does.
     Outgoing { settings: Value, outgoing: Outgoing },
     /// A claim on a zone whose content comes from elsewhere goes live.
-    SecondaryGoLive { validation: Option<ValidationId>, incoming: Incoming },
+    SecondaryGoLive {
+        validation: Option<ValidationId>,
+        incoming: Incoming,
+        /// All that could stand against it was looked at under the lock; before that nothing was sent. An intent that
+        /// says nothing of it is from before it did.
+        #[serde(default = "yes")]
+        may_send: bool,
+    },
     /// Such a zone is withdrawn or returned.
     SecondaryStatus { status: ZoneStatus, incoming: Incoming },
     /// Its content comes from elsewhere from now on. No PATCH either.
@@ -56,6 +63,10 @@ pub enum Kind {
     Signing { state: Box<Signing>, version: Option<u64> },
     /// Fences are taken down.
     Sweep { fences: Vec<ChangeId> },
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// [`Kind::Outgoing`], for who must not come between it and its settle.

@@ -11,11 +11,12 @@ use crate::tenancy::ZoneStatus;
 use crate::{clock::Clock, dns::ZoneName, pdns::Pdns};
 
 use super::super::platform::Platform;
+use super::calls::{Incoming, Outgoing};
+use super::change::{LATE, SendTime};
 use super::life;
 use super::payload::{Kind, Payload};
 use super::protocol;
 use super::settle::{Ending, settle};
-use super::transfers::{Incoming, Outgoing};
 
 /// Fence and probe are repeated this often when an outsider took the fence away in between.
 const FENCE_ATTEMPTS: u32 = 3;
@@ -72,6 +73,7 @@ impl Recovery<'_> {
     }
 
     async fn recover(&self, mut intent: Intent, word: Option<bool>) -> Recovered {
+        let time = SendTime::start();
         match within(intents::take_over(self.db, &intent)).await {
             Ok(true) => intent.epoch += 1,
             Ok(false) => return Recovered::NotOurs,
@@ -83,13 +85,15 @@ impl Recovery<'_> {
         };
         let zone = ZoneName::trusted(intent.zone_name.clone());
         let found = match &payload.kind {
-            Kind::Delete | Kind::MakeRoom => self.delete_again(&intent, &zone).await,
-            Kind::Outgoing { outgoing, .. } => self.put_outgoing(&payload, &zone, outgoing).await,
+            Kind::Delete | Kind::MakeRoom => self.delete_again(&intent, &zone, time).await,
+            Kind::Outgoing { outgoing, .. } => self.put_outgoing(&payload, (&zone, time), outgoing).await,
+            // nothing was sent yet, nor looked at
+            Kind::SecondaryGoLive { may_send: false, .. } => Ok(Found::NeverRan { serial: None }),
             Kind::SecondaryGoLive { incoming, .. } | Kind::SecondaryStatus { status: ZoneStatus::Active, incoming } => {
-                self.put_incoming(&intent, &zone, incoming).await
+                self.put_incoming(&intent, (&zone, time), incoming).await
             }
-            Kind::Masters { incoming, .. } => self.change_incoming(&payload, &zone, incoming).await,
-            Kind::SecondaryStatus { .. } => self.delete_again(&intent, &zone).await,
+            Kind::Masters { incoming, .. } => self.change_incoming(&payload, (&zone, time), incoming).await,
+            Kind::SecondaryStatus { .. } => self.delete_again(&intent, &zone, time).await,
             Kind::Edit
             | Kind::GoLive { .. }
             | Kind::SetStatus { .. }
@@ -221,29 +225,45 @@ impl Recovery<'_> {
     }
 
     /// What does the same each time is repeated.
-    async fn put_outgoing(&self, payload: &Payload, zone: &ZoneName, outgoing: &Outgoing) -> Result<Found, String> {
-        outgoing.put(self.pdns, zone.as_str()).await.map_err(|error| error.to_string())?;
+    async fn put_outgoing(
+        &self,
+        payload: &Payload,
+        (zone, time): (&ZoneName, SendTime),
+        outgoing: &Outgoing,
+    ) -> Result<Found, String> {
+        outgoing.put(self.pdns, zone.as_str(), time).await.map_err(|error| error.to_string())?;
         Ok(Found::Ran { serial: payload.serial })
     }
 
-    async fn change_incoming(&self, payload: &Payload, zone: &ZoneName, incoming: &Incoming) -> Result<Found, String> {
-        incoming.change(self.pdns, zone.as_str()).await.map_err(|error| error.to_string())?;
+    async fn change_incoming(
+        &self,
+        payload: &Payload,
+        (zone, time): (&ZoneName, SendTime),
+        incoming: &Incoming,
+    ) -> Result<Found, String> {
+        incoming.change(self.pdns, zone.as_str(), time).await.map_err(|error| error.to_string())?;
         Ok(Found::Ran { serial: payload.serial })
     }
 
-    async fn put_incoming(&self, intent: &Intent, zone: &ZoneName, incoming: &Incoming) -> Result<Found, String> {
-        match incoming.put(self.pdns, zone.as_str(), intent.zone).await.map_err(|error| error.to_string())? {
+    async fn put_incoming(
+        &self,
+        intent: &Intent,
+        (zone, time): (&ZoneName, SendTime),
+        incoming: &Incoming,
+    ) -> Result<Found, String> {
+        match incoming.put(self.pdns, zone.as_str(), intent.zone, time).await.map_err(|error| error.to_string())? {
             true => Ok(Found::Ran { serial: None }),
             false => Ok(Found::NeverRan { serial: None }),
         }
     }
 
     /// A DELETE cannot be guarded: it is repeated, and its name rests, since the first may still land.
-    async fn delete_again(&self, intent: &Intent, zone: &ZoneName) -> Result<Found, String> {
+    async fn delete_again(&self, intent: &Intent, zone: &ZoneName, time: SendTime) -> Result<Found, String> {
         let uptime = self.pdns.uptime().await.map_err(|error| error.to_string())?;
         within(fences::rest(self.db, &intent.zone_name, uptime)).await.map_err(|error| error.to_string())?;
         let head = self.pdns.zone_head(zone.as_str()).await.map_err(|error| error.to_string())?;
         match head {
+            Some(head) if is_own(&head.account, intent.zone) && time.is_over() => Err(LATE.into()),
             Some(head) if is_own(&head.account, intent.zone) => match self.pdns.delete_zone(zone.as_str()).await {
                 DeleteAnswer::Gone => Ok(Found::Ran { serial: None }),
                 other => Err(format!("the zone could not be deleted: {other:?}")),

@@ -10,7 +10,7 @@ use crate::storage::{audit, intents, live_names, within, within_write};
 use crate::tenancy::ZoneStatus;
 
 use super::super::{Error, Result};
-use super::change::{LATE, is_unmoved};
+use super::change::{Held, LATE, is_unmoved};
 use super::life::Sent;
 use super::payload::{Entry, Kind, Payload};
 use super::store::{self, LiveState, ZoneState};
@@ -132,13 +132,7 @@ impl Inner {
     async fn remove(&self, row: &ZoneRow, payload: Payload) -> Result<Step<()>> {
         let Some(held) = self.intend(row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
         let intent = &held.intent;
-        let answer = match self.owns_at_server(row).await {
-            Ok(true) if held.is_late() => DeleteAnswer::NotSent(LATE.into()),
-            Ok(true) => self.pdns.delete_zone(row.name.as_str()).await,
-            Ok(false) => DeleteAnswer::Gone,
-            Err(error) => DeleteAnswer::NotSent(error.to_string()),
-        };
-        match answer {
+        match self.delete_own(row, &held).await {
             DeleteAnswer::Gone => {
                 let sent = Sent::Applied { serial: Some(row.serial.unwrap_or(0)) };
                 self.conclude(row, intent, &payload, sent).await
@@ -152,6 +146,16 @@ impl Inner {
                 // the intent stays: recovery repeats the call and lets the name rest
                 Err(Error::OutcomeUnknown(intent.change))
             }
+        }
+    }
+
+    /// Removes the zone that PowerDNS has of this name, if it was made for this row.
+    pub(super) async fn delete_own(&self, row: &ZoneRow, held: &Held) -> DeleteAnswer {
+        match self.owns_at_server(row).await {
+            Ok(true) if held.is_late() => DeleteAnswer::NotSent(LATE.into()),
+            Ok(true) => self.pdns.delete_zone(row.name.as_str()).await,
+            Ok(false) => DeleteAnswer::Gone,
+            Err(error) => DeleteAnswer::NotSent(error.to_string()),
         }
     }
 

@@ -100,7 +100,7 @@ async fn take_step(
     match kind {
         Kind::Edit | Kind::Clear => Ok(()),
         Kind::Sweep { fences } => fences::delete(tx, &intent.zone_name, fences).await,
-        Kind::GoLive { validation } | Kind::SecondaryGoLive { validation, incoming: _ } => {
+        Kind::GoLive { validation } | Kind::SecondaryGoLive { validation, .. } => {
             zones::set_status(tx, row, ZoneStatus::Active, now).await?;
             staged::clear(tx, intent.zone).await?;
             if let Some(validation) = validation {

@@ -84,7 +84,9 @@ impl ZoneWriter {
     pub async fn check_status(&self, row: &ZoneRow, wanted: Move) -> Result<()> {
         Inner::check_unheld(row)?;
         match Course::of(row, wanted)? {
-            Course::Return if row.zone_type == ZoneType::Secondary => self.inner.check_rested(row).await,
+            Course::Return if row.zone_type == ZoneType::Secondary => {
+                self.inner.check_rest(&row.name).await.map(|_| ())
+            }
             Course::Return => self.inner.check_delegation(&row.name).await,
             Course::Stay | Course::Row(_) | Course::Withdraw(_) => Ok(()),
         }

@@ -1,95 +1,31 @@
 //! Zone transfers: what PowerDNS is to know of a zone's own secondaries, and zones that are secondaries themselves.
 //!
-//! Each is an intent of its kind under the zone's lock. None of their calls is a guarded PATCH, and all may be repeated,
-//! so recovery repeats them: what was begun is done, whoever dies over it. What of an earlier call lands late says the
-//! same.
+//! Each is an intent of its kind under the zone's lock. None of their calls ([`super::calls`]) is a guarded PATCH, and all
+//! may be repeated, so recovery repeats them: what was begun is done, whoever dies over it. What of an earlier call lands
+//! late says the same.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::authz::{Visibility, ZoneAccess};
 use crate::dns::ZoneContent;
-use crate::ids::{ChangeId, ZoneId};
-use crate::pdns::{DeleteAnswer, Pdns, PdnsError, SecondaryCreation};
+use crate::ids::ChangeId;
+use crate::pdns::DeleteAnswer;
 use crate::storage::audit::AuditEntry;
 use crate::storage::secondary_zones::{self, Source, SourceChange};
 use crate::storage::zones::{self, ZoneRow};
-use crate::storage::{audit, fences, intents, live_names, tsig_keys, within, within_write};
+use crate::storage::{audit, intents, live_names, tsig_keys, within, within_write};
 use crate::tenancy::ZoneStatus;
 
 use super::super::audit as entries;
 use super::super::context::{ActorRecord, RequestInfo};
 use super::super::zones::zone_resource;
 use super::super::{Error, Result};
-use super::change::{LATE, is_unmoved};
+use super::calls::{Incoming, Outgoing};
+use super::change::{Held, is_unmoved};
 use super::life::Sent;
 use super::payload::Kind;
 use super::transition::{Departure, GoLive, Step, claimed, in_a_task};
 use super::{Inner, ZoneWriter};
-
-/// Who may transfer a zone and who is told of its changes, in PowerDNS's words.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outgoing {
-    /// Addresses and networks.
-    pub allow_from: Vec<String>,
-    /// The name of a key; who has it may transfer from anywhere.
-    pub tsig_key: Option<String>,
-    /// `address` or `address:port`.
-    pub also_notify: Vec<String>,
-}
-
-impl Outgoing {
-    fn is_primary(&self) -> bool {
-        *self != Self::default()
-    }
-
-    /// Makes PowerDNS know it. Safe to repeat.
-    pub async fn put(&self, pdns: &Pdns, zone: &str) -> std::result::Result<(), PdnsError> {
-        let Self { allow_from, tsig_key, also_notify } = self;
-        pdns.set_metadata(zone, "ALLOW-AXFR-FROM", allow_from).await?;
-        pdns.set_metadata(zone, "ALSO-NOTIFY", also_notify).await?;
-        pdns.set_outgoing(zone, self.is_primary(), tsig_key.as_slice()).await
-    }
-}
-
-/// Where a secondary zone's content comes from, in PowerDNS's words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Incoming {
-    /// `address` or `address:port`.
-    pub masters: Vec<String>,
-    /// The name of a key.
-    pub tsig_key: Option<String>,
-}
-
-impl Incoming {
-    /// Afterwards PowerDNS has the zone, and asks for its content. `Ok(false)`: another zone has this name. Safe to
-    /// repeat.
-    pub async fn put(&self, pdns: &Pdns, zone: &str, id: ZoneId) -> std::result::Result<bool, PdnsError> {
-        let Self { masters, tsig_key } = self;
-        let creation = SecondaryCreation {
-            name: format!("{zone}."),
-            kind: "Slave",
-            account: id.to_string(),
-            masters: masters.clone(),
-            slave_tsig_key_ids: tsig_key.iter().map(|key| format!("{key}.")).collect(),
-        };
-        pdns.create_secondary_zone(&creation).await?;
-        let is_own = pdns.zone_head(zone).await?.is_some_and(|head| head.account == id.to_string());
-        if is_own {
-            pdns.retrieve(zone).await?;
-        }
-        Ok(is_own)
-    }
-}
-
-impl Incoming {
-    /// Tells PowerDNS of another source, and has the zone transferred from there. Safe to repeat.
-    pub async fn change(&self, pdns: &Pdns, zone: &str) -> std::result::Result<(), PdnsError> {
-        let Self { masters, tsig_key } = self;
-        pdns.set_incoming(zone, masters, tsig_key.as_slice()).await?;
-        pdns.retrieve(zone).await
-    }
-}
 
 /// Another source of a secondary zone than before.
 #[derive(Clone, Debug)]
@@ -160,9 +96,9 @@ impl Inner {
         let mut payload = self.empty_payload(&row, kind);
         payload.audit = audit;
         let Some(held) = self.intend(&row, ChangeId::new(), &payload).await? else { return Ok(Step::Again) };
-        let sent = match incoming.change(&self.pdns, row.name.as_str()).await {
+        let sent = match incoming.change(&self.pdns, row.name.as_str(), held.time).await {
             Ok(()) => Sent::Applied { serial: Some(row.serial.unwrap_or(0)) },
-            Err(error) => Sent::Unknown(error.to_string()),
+            Err(broken) => broken.into(),
         };
         self.conclude(&row, &held.intent, &payload, sent).await
     }
@@ -225,9 +161,9 @@ impl Inner {
         let values = (json!({ "settings": row.settings }), json!({ "settings": settings }));
         payload.audit = vec![self.update_entry(&row, (actor, request), values)];
         let Some(held) = self.intend(&row, ChangeId::new(), &payload).await? else { return Ok(Step::Again) };
-        let sent = match outgoing.put(&self.pdns, row.name.as_str()).await {
+        let sent = match outgoing.put(&self.pdns, row.name.as_str(), held.time).await {
             Ok(()) => Sent::Applied { serial: Some(row.serial.unwrap_or(0)) },
-            Err(error) => Sent::Unknown(error.to_string()),
+            Err(broken) => broken.into(),
         };
         self.conclude(&row, &held.intent, &payload, sent).await
     }
@@ -250,16 +186,26 @@ impl Inner {
         Ok(Incoming { masters, tsig_key })
     }
 
+    /// Nothing of this is guarded, so recovery must not take to its end what was never looked at: the intent says whether
+    /// the looks under the lock were passed, and before it does nothing is sent.
     pub(super) async fn try_secondary_go_live(&self, row: ZoneRow, request: &GoLive) -> Result<Step<()>> {
         let incoming = self.incoming(&row).await?;
         if within(live_names::live_of_name(&self.db, row.name.as_str())).await?.is_some() {
             return Err(claimed());
         }
-        self.check_rested(&row).await?;
-        let kind = Kind::SecondaryGoLive { validation: request.validation, incoming: incoming.clone() };
-        let payload = self.payload(&row, kind, &ZoneContent::new(row.name.clone()), Some((request, &[])));
-        let Some(held) = self.intend_to_go_live(&row, request, &payload).await? else { return Ok(Step::Again) };
-        let sent = self.send_incoming(&row, &incoming).await;
+        let kind =
+            |may_send| Kind::SecondaryGoLive { validation: request.validation, incoming: incoming.clone(), may_send };
+        let mut payload = self.payload(&row, kind(false), &ZoneContent::new(row.name.clone()), Some((request, &[])));
+        let Some(mut held) = self.intend_to_go_live(&row, request, &payload).await? else { return Ok(Step::Again) };
+        if let Err(error) = self.check_rest(&row.name).await {
+            self.drop_intent(&held.intent, &payload, &error.to_string()).await?;
+            return Err(error);
+        }
+        payload.kind = kind(true);
+        if !self.renew(&mut held, &payload).await? {
+            return Ok(Step::Again);
+        }
+        let sent = self.send_incoming(&row, &held, &incoming).await;
         self.conclude(&row, &held.intent, &payload, sent).await
     }
 
@@ -274,18 +220,16 @@ impl Inner {
         let incoming = self.incoming(row).await?;
         let is_return = status == ZoneStatus::Active;
         if is_return {
-            self.check_rested(row).await?;
+            self.check_rest(&row.name).await?;
         }
         let kind = Kind::SecondaryStatus { status, incoming: incoming.clone() };
         let mut payload = self.empty_payload(row, kind);
         payload.audit = request.audit.clone();
         let Some(held) = self.intend(row, ChangeId::new(), &payload).await? else { return Ok(Step::Again) };
         let sent = if is_return {
-            self.send_incoming(row, &incoming).await
-        } else if held.is_late() {
-            Sent::Unsent(LATE.into())
+            self.send_incoming(row, &held, &incoming).await
         } else {
-            match self.pdns.delete_zone(row.name.as_str()).await {
+            match self.delete_own(row, &held).await {
                 DeleteAnswer::Gone => Sent::Applied { serial: Some(0) },
                 DeleteAnswer::NotSent(why) => Sent::Unsent(why),
                 DeleteAnswer::Refused(why) | DeleteAnswer::Unknown(why) => Sent::Unknown(why),
@@ -294,23 +238,12 @@ impl Inner {
         self.conclude(row, &held.intent, &payload, sent).await
     }
 
-    async fn send_incoming(&self, row: &ZoneRow, incoming: &Incoming) -> Sent {
-        match incoming.put(&self.pdns, row.name.as_str(), row.id).await {
+    async fn send_incoming(&self, row: &ZoneRow, held: &Held, incoming: &Incoming) -> Sent {
+        match incoming.put(&self.pdns, row.name.as_str(), row.id, held.time).await {
             Ok(true) => Sent::Applied { serial: Some(0) },
             Ok(false) => Sent::Unsent("another zone has this name".into()),
-            Err(error @ (PdnsError::NotSent(_) | PdnsError::Busy)) => Sent::Unsent(error.to_string()),
-            Err(error) => Sent::Unknown(error.to_string()),
+            Err(broken) => broken.into(),
         }
-    }
-
-    /// A DELETE of unknown outcome may still land.
-    pub(super) async fn check_rested(&self, row: &ZoneRow) -> Result<()> {
-        let uptime = self.pdns.uptime().await?;
-        if within(fences::is_resting(&self.db, row.name.as_str(), uptime)).await? {
-            let message = "A deletion of this name has no known outcome yet; the name rests for up to an hour";
-            return Err(Error::Unavailable { message: message.into(), retry_after: 60 });
-        }
-        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::fairness;
 use crate::ids::{ChangeId, ValidationId, ZoneId};
 use crate::storage::audit::AuditEntry;
 use crate::storage::intents::{self, BatchOutcome, Intent};
+use crate::storage::settlement::Settled;
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{fences, live_names, within};
 
@@ -191,7 +192,13 @@ impl Inner {
         let now = self.clock.now();
         let outcome = BatchOutcome::Dropped;
         let ending = Ending { outcome, detail: why, serial: None, change_serial: None, drift, now };
-        settle(&self.db, intent, payload, &ending).await?;
+        if settle(&self.db, intent, payload, &ending).await? == Settled::NotHeld {
+            // recovery has taken it over: what it finds out is what has happened
+            return match self.look_again(intent, outcome).await {
+                Finished::Applied { .. } | Finished::NotApplied => Ok(()),
+                _ => Err(Error::OutcomeUnknown(intent.change)),
+            };
+        }
         Ok(())
     }
 
