@@ -52,6 +52,9 @@ pub async fn run(services: &Services, run: &Run) -> Outcome {
     let access = ZoneAccess::system(row.reference(), Permission::RecordsUpdate);
     // a part whose outcome nobody knew at first was settled by recovery
     let settled = progress(services, run).await?;
+    if settled.total == Some(0) {
+        return Err(Stop::Fail("what was to be imported is no longer there; import it again".into()));
+    }
     if settled.done > run.progress().done {
         run.checkpoint(&settled, None).await?;
     }

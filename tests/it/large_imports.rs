@@ -25,6 +25,7 @@ pub fn tests() -> Trials {
         a_large_file_is_taken_in_as_a_whole_whoever_is_killed_and_nobody_writes_in_between,
         a_large_file_with_one_wrong_line_is_refused_before_anything_is_written,
         an_import_that_cannot_go_on_lets_go_of_its_domain_and_says_what_was_written,
+        an_import_whose_parts_are_gone_fails_and_lets_go_of_its_domain,
         a_large_file_goes_into_a_domain_that_is_not_proven_yet,
     ]
 }
@@ -263,6 +264,25 @@ async fn an_import_that_cannot_go_on_lets_go_of_its_domain_and_says_what_was_wri
     // whoever asks again has the rest done
     let rest = import(&api, &domain, "merge", &file(10_500)).await.ok();
     assert_eq!((&rest["created"], &rest["skipped"]), (&json!(5_500), &json!(5_000)));
+}
+
+async fn an_import_whose_parts_are_gone_fails_and_lets_go_of_its_domain() {
+    let world = World::shared().await;
+    let api = world.admin();
+    let domain = world.live(&api, "large-lost").await;
+    let lost = format!(
+        "CREATE TRIGGER lost_parts AFTER INSERT ON jobs FOR EACH ROW DELETE p FROM import_parts p \
+         JOIN zones z ON z.id = NEW.zone_id AND z.name = '{}' WHERE p.job_id = NEW.id",
+        domain.name
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lost)).execute(&world.db).await.expect("a trigger");
+    let id = job_of(import(&api, &domain, "merge", &file(10_500)).await);
+    sqlx::raw_sql("DROP TRIGGER lost_parts").execute(&world.db).await.expect("dropped");
+    let job = ended(&api, &id).await;
+    assert_eq!(job["status"], "failed", "{job}");
+    assert!(job["error"].as_str().is_some_and(|error| error.contains("no longer there")), "{job}");
+    assert_eq!(api.domain(&domain).await["record_count"], 0);
+    api.add(&domain, "www", "A", "192.0.2.1").await;
 }
 
 async fn a_large_file_goes_into_a_domain_that_is_not_proven_yet() {

@@ -102,3 +102,31 @@ async fn a_part_is_made_once_by_its_job_alone_and_marked_by_whoever_settles_it()
     let late = first.write_part(part(&access, job, 2, "d.parts.test")).await;
     assert!(matches!(late, Err(Error::Conflict { code: "import_over", .. })), "{late:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_stay_where_nobody_knows_whether_their_job_was_made() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let access = world.live(&writer, "slow.test").await;
+    // longer than a writer waits for its transaction
+    let slow = "CREATE TRIGGER slow BEFORE UPDATE ON zones FOR EACH ROW BEGIN DECLARE ignored INT; \
+                IF NEW.held_by IS NOT NULL AND OLD.held_by IS NULL THEN SET ignored = SLEEP(15); END IF; END";
+    sqlx::raw_sql(slow).execute(world.db.pool()).await.expect("a trigger");
+    let operations = (0..10_001).map(|host| RecordOperation::Add {
+        name: OwnerName::from_server(&format!("h{host}.slow.test")),
+        record_type: RecordType::A,
+        content: "192.0.2.1".into(),
+        ttl: None,
+        disabled: false,
+    });
+    let nothing = serde_json::json!({});
+    let write = ZoneWrite {
+        operations: operations.collect(),
+        grouping: Grouping::Together("domain.import"),
+        large: Some(Large { kind: "import", requested_by: nothing.clone(), parameters: nothing }),
+        ..addition(&access, "h.slow.test", RecordType::A, "192.0.2.1")
+    };
+    let answer = writer.apply(write).await;
+    assert!(matches!(answer, Err(Error::OutcomeUnknown(_))), "{answer:?}");
+    assert!(world.count("SELECT COUNT(*) FROM import_parts").await > 1, "the job would find nothing to do");
+}

@@ -128,6 +128,11 @@ impl Batch<'_> {
                 return Round::Done { wanted: false };
             }
             Ok(false) => Round::Again,
+            // the commit may still land: the job then needs its parts; if it does not, the sweep removes them
+            Err(Error::OutcomeUnknown(change)) => {
+                self.requests = answers.take_back();
+                return Round::Failed(Error::OutcomeUnknown(change));
+            }
             Err(Error::IdempotencyInProgress) => Round::MarkLost,
             Err(error) => Round::Failed(error),
         };
@@ -166,7 +171,10 @@ impl Inner {
                 // the commit's answer was lost, the commit perhaps not
                 match within(jobs::find(&self.db, &Visibility::system(), job)).await {
                     Ok(Some(_)) => Ok(true),
-                    Ok(None) | Err(_) => Err(StorageError::Unavailable(why).into()),
+                    Ok(None) | Err(_) => {
+                        tracing::warn!(zone = %row.name, %job, why, "whether a job was made is unknown");
+                        Err(Error::OutcomeUnknown(ChangeId(job.0)))
+                    }
                 }
             }
             Err(error) => Err(error.into()),
