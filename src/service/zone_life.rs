@@ -83,7 +83,9 @@ pub async fn purge(services: &Services) -> Result<u64> {
         let access = ZoneAccess::system(row.reference(), Permission::DomainsDelete);
         let values = (last_state(&row), Value::Null);
         let request = departure(services, &context, &row, access, "domain.purge", values);
-        match services.writer.purge(request, before).await {
+        let still =
+            move |row: &ZoneRow| row.status == ZoneStatus::Deleted && row.deleted_at.is_some_and(|at| at < before);
+        match services.writer.delete_if(request, still).await {
             Ok(is_gone) => purged += u64::from(is_gone),
             // one zone that cannot be removed now must not hold up the others
             Err(error) => tracing::warn!(zone = %row.name, %error, "a deleted zone could not be purged yet"),
@@ -102,8 +104,11 @@ pub async fn remove_unproven(services: &Services) -> Result<u64> {
         let context = nobody("expiry", row.tenant);
         let access = ZoneAccess::system(row.reference(), Permission::DomainsDelete);
         let values = (last_state(&row), Value::Null);
-        match services.writer.delete(departure(services, &context, &row, access, "domain.purge", values)).await {
-            Ok(()) => removed += 1,
+        let request = departure(services, &context, &row, access, "domain.purge", values);
+        // since the list was read it may have gone live, and been withdrawn
+        let still = move |row: &ZoneRow| row.status == ZoneStatus::PendingValidation && row.created_at < before;
+        match services.writer.delete_if(request, still).await {
+            Ok(is_gone) => removed += u64::from(is_gone),
             Err(error) => tracing::warn!(zone = %row.name, %error, "an unproven claim could not be removed yet"),
         }
     }

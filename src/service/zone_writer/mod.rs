@@ -42,6 +42,8 @@ mod turns;
 #[cfg(all(test, feature = "dev"))]
 mod hold_tests;
 #[cfg(all(test, feature = "dev"))]
+mod secondary_tests;
+#[cfg(all(test, feature = "dev"))]
 mod snapshot_tests;
 #[cfg(all(test, feature = "dev"))]
 mod tests;

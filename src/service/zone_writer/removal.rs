@@ -1,7 +1,5 @@
 //! The end of a zone at PowerDNS: removed for good, or to make room for who has proven its name.
 
-use time::OffsetDateTime;
-
 use crate::dns::{RrsetChange, ZoneContent};
 use crate::ids::ChangeId;
 use crate::pdns::DeleteAnswer;
@@ -31,12 +29,16 @@ impl ZoneWriter {
         .await
     }
 
-    /// [`Self::delete`] of a zone that was deleted before a time, and not restored meanwhile; whether it was so.
-    pub async fn purge(&self, request: Departure, before: OffsetDateTime) -> Result<bool> {
+    /// [`Self::delete`] of a zone of which something still holds when it is removed; whether it did.
+    pub async fn delete_if(
+        &self,
+        request: Departure,
+        still: impl Fn(&ZoneRow) -> bool + Send + Sync + 'static,
+    ) -> Result<bool> {
         let inner = self.inner.clone();
         in_a_task(async move {
             let zone = request.access.zone().id;
-            inner.until_done(zone, |row| inner.try_purge(row, &request, before)).await
+            inner.until_done(zone, |row| inner.try_delete_if(row, &request, &still)).await
         })
         .await
     }
@@ -66,14 +68,13 @@ impl Inner {
         self.remove(&row, payload).await
     }
 
-    /// A deleted zone is removed for good if it was deleted before this; whether it was.
-    pub(super) async fn try_purge(
+    async fn try_delete_if(
         &self,
         row: ZoneRow,
         request: &Departure,
-        before: OffsetDateTime,
+        still: &(dyn Fn(&ZoneRow) -> bool + Send + Sync),
     ) -> Result<Step<bool>> {
-        if row.status != ZoneStatus::Deleted || row.deleted_at.is_none_or(|deleted_at| deleted_at >= before) {
+        if !still(&row) {
             return Ok(Step::Done(false));
         }
         Ok(match self.try_delete(row, request).await? {

@@ -54,6 +54,10 @@ impl World {
     }
 
     async fn claim(&self, name: &str) -> ZoneAccess {
+        self.claim_of(name, ZoneType::Primary).await
+    }
+
+    pub(super) async fn claim_of(&self, name: &str, zone_type: ZoneType) -> ZoneAccess {
         let scope = AssignmentScope::Tenant(self.tenant);
         let caller = Caller {
             actor: Actor::System { name: "test" },
@@ -66,7 +70,7 @@ impl World {
         let zone = NewZone {
             id: ZoneId::new(),
             name: ZoneName::trusted(name.to_owned()),
-            zone_type: ZoneType::Primary,
+            zone_type,
             default_ttl: 300,
             description: None,
             cidr: None,
@@ -361,6 +365,21 @@ async fn a_zone_is_withdrawn_returned_and_deleted_for_good() {
     // the name is free again, and its serial goes on above the old one
     world.live(&writer, "gone.test").await;
     world.servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_claim_that_went_live_since_it_was_listed_is_not_removed_as_unproven() {
+    let world = World::start().await;
+    let writer = world.writer();
+    let is_unproven = |row: &zones::ZoneRow| row.status == ZoneStatus::PendingValidation;
+    let proven = world.live(&writer, "proven.test").await;
+    writer.set_status(departure(&proven), Move::Withdraw).await.expect("withdrawn");
+    assert!(!writer.delete_if(departure(&proven), is_unproven).await.expect("looked"));
+    assert_eq!(world.row(&proven).await.status, ZoneStatus::Inactive);
+    assert!(world.pdns().zone_head("proven.test").await.expect("an answer").is_some());
+    let unproven = world.claim("unproven.test").await;
+    assert!(writer.delete_if(departure(&unproven), is_unproven).await.expect("removed"));
+    assert_eq!(world.count("SELECT COUNT(*) FROM zones").await, 1);
 }
 
 #[tokio::test]
