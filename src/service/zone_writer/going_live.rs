@@ -66,7 +66,7 @@ impl Inner {
         }
         Self::check_unheld(&row)?;
         if row.zone_type == ZoneType::Secondary {
-            return Ok(live_if_done(self.try_secondary_go_live(row, request).await?));
+            return Ok(self.try_secondary_go_live(row, request).await?.map(|()| true));
         }
         let platform = self.platform.fresh().await?;
         check_nameservers(&platform)?;
@@ -103,7 +103,7 @@ impl Inner {
                 return Err(error);
             }
         };
-        let step = live_if_done(self.conclude(&row, intent, &payload, sent).await?);
+        let step = self.conclude(&row, intent, &payload, sent).await?.map(|()| true);
         if let Step::Done(true) = step
             && let Err(error) = self.note_nameservers(row.id, platform.nameservers.version).await
         {
@@ -243,11 +243,4 @@ fn check_nameservers(platform: &PlatformSettings) -> Result<()> {
         return Err(Error::unavailable("This platform has no nameservers yet; its operator must set NAMESERVERS"));
     }
     Ok(())
-}
-
-fn live_if_done(step: Step<()>) -> Step<bool> {
-    match step {
-        Step::Done(()) => Step::Done(true),
-        Step::Again => Step::Again,
-    }
 }

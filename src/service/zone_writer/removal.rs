@@ -17,6 +17,10 @@ use super::{Inner, ZoneWriter, protocol};
 
 /// Of a zone's content so much goes into one row of its history: an intent is one statement, and holds it too.
 const HISTORY_BYTES_MAX: usize = 4_000_000;
+/// RRsets that go ahead in one PATCH: a second's work for PowerDNS, a tenth of what a writer may take.
+const PART_RRSETS_MAX: usize = 1_000;
+/// Parts in which a zone makes room: twice what 200,000 records take.
+const ROOM_TURNS_MAX: u32 = 400;
 
 impl ZoneWriter {
     /// Removes a zone that is not served: row, content and PowerDNS zone. History and audit stay.
@@ -48,7 +52,12 @@ impl ZoneWriter {
         let inner = self.inner.clone();
         in_a_task(async move {
             let zone = request.access.zone().id;
-            inner.until_done(zone, |row| inner.try_make_room(row, &request)).await
+            for _ in 0..ROOM_TURNS_MAX {
+                if inner.until_done(zone, |row| inner.try_make_room(row, &request)).await? {
+                    return Ok(());
+                }
+            }
+            Err(Error::unavailable("The domain before has not made room yet; go on where this ended"))
         })
         .await
     }
@@ -77,20 +86,18 @@ impl Inner {
         if !still(&row) {
             return Ok(Step::Done(false));
         }
-        Ok(match self.try_delete(row, request).await? {
-            Step::Done(()) => Step::Done(true),
-            Step::Again => Step::Again,
-        })
+        Ok(self.try_delete(row, request).await?.map(|()| true))
     }
 
-    /// A withdrawn zone makes room: its content into its history, and nothing of it left at PowerDNS.
-    pub(super) async fn try_make_room(&self, row: ZoneRow, request: &Departure) -> Result<Step<()>> {
+    /// A withdrawn zone makes room: its content into its history, and nothing of it left at PowerDNS. Whether it has; if
+    /// not, a part of it is gone, and the next turn goes on.
+    pub(super) async fn try_make_room(&self, row: ZoneRow, request: &Departure) -> Result<Step<bool>> {
         if row.status == ZoneStatus::Active {
             return Err(claimed());
         }
         Self::check_unheld(&row)?;
         if row.is_kept_here() {
-            return Ok(Step::Done(()));
+            return Ok(Step::Done(true));
         }
         let state = match self.owns_at_server(&row).await? {
             true => store::read(&self.db, &self.pdns, &row).await?,
@@ -98,13 +105,13 @@ impl Inner {
         };
         let (gone, is_partial) = first_to_history(&state.content);
         if is_partial && let Some(live) = state.live {
-            return self.clear(&row, request, (state.content, live), gone).await;
+            return Ok(self.clear(&row, request, (state.content, live), gone).await?.map(|()| false));
         }
         let mut payload = self.empty_payload(&row, Kind::MakeRoom);
         payload.record_count = 0;
         payload.entries = vec![entry(request, gone)];
         payload.audit = request.audit.clone();
-        self.remove(&row, payload).await
+        Ok(self.remove(&row, payload).await?.map(|()| true))
     }
 
     /// More content than one intent can hold: a part of it goes ahead.
@@ -125,8 +132,7 @@ impl Inner {
         let changes = payload.entries[0].changes.clone();
         let Some(held) = self.intend(row, payload_change(&payload), &payload).await? else { return Ok(Step::Again) };
         let sent = self.send(row, &held, &protocol::write(&row.name, held.intent.change, &changes), false).await.sent;
-        self.conclude(row, &held.intent, &payload, sent).await?;
-        Ok(Step::Again)
+        self.conclude(row, &held.intent, &payload, sent).await
     }
 
     /// Removes what PowerDNS has of the zone, under the name's lock.
@@ -188,20 +194,58 @@ impl Inner {
     }
 }
 
-/// As much of the content as one row of history takes, as what goes; SOA and apex NS last. Whether some is left.
+/// As much of the content as one row of history and one PATCH take, as what goes; SOA and apex NS last. Whether some is
+/// left.
 fn first_to_history(content: &ZoneContent) -> (Vec<RrsetChange>, bool) {
     let (system, others): (Vec<_>, Vec<_>) = content.iter().partition(|(key, _)| content.is_system(key));
-    let (mut gone, mut bytes) = (Vec::new(), 0);
+    let (mut gone, mut history, mut patch) = (Vec::new(), 0, 0);
     for (key, rrset) in others.into_iter().chain(system) {
-        bytes += key.name.as_str().len() + protocol::rrset_bytes(Some(rrset));
-        if bytes > HISTORY_BYTES_MAX && !gone.is_empty() {
+        let change = RrsetChange { key: key.clone(), before: Some(rrset.clone()), after: None };
+        history += key.name.as_str().len() + protocol::rrset_bytes(Some(rrset));
+        patch += protocol::patch_bytes(std::slice::from_ref(&change));
+        let is_full = history > HISTORY_BYTES_MAX || patch > protocol::PATCH_BYTES_MAX || gone.len() >= PART_RRSETS_MAX;
+        if is_full && !gone.is_empty() {
             return (gone, true);
         }
-        gone.push(RrsetChange { key: key.clone(), before: Some(rrset.clone()), after: None });
+        gone.push(change);
     }
     (gone, false)
 }
 
 fn entry(request: &Departure, changes: Vec<RrsetChange>) -> Entry {
     Entry { change: ChangeId::new(), actor: request.actor.clone(), request: request.request.clone(), changes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::{OwnerName, Record, RecordType, Rrset, RrsetKey, ZoneName};
+
+    #[test]
+    fn what_goes_ahead_of_a_zone_fits_into_one_patch_and_leaves_nothing_out() {
+        const HOSTS: usize = 3_500;
+        let mut content = ZoneContent::new(ZoneName::trusted("large.test".into()));
+        let key = |name: &str, record_type| RrsetKey { name: OwnerName::from_server(name), record_type };
+        let rrset =
+            |content: &str| Rrset { ttl: 60, records: vec![Record { content: content.into(), disabled: false }] };
+        content.set(key("large.test", RecordType::Soa), Some(rrset("a. b. 1 2 3 4 5")));
+        content.set(key("large.test", RecordType::Ns), Some(rrset("ns1.dns.test.")));
+        for host in 0..HOSTS {
+            content.set(key(&format!("h{host}.large.test"), RecordType::A), Some(rrset("192.0.2.1")));
+        }
+        let (mut parts, mut went) = (0, 0);
+        loop {
+            let (gone, is_partial) = first_to_history(&content);
+            assert!(gone.len() <= PART_RRSETS_MAX && protocol::patch_bytes(&gone) <= protocol::PATCH_BYTES_MAX);
+            assert!(!is_partial || gone.iter().all(|change| !content.is_system(&change.key)), "they go last");
+            (parts, went) = (parts + 1, went + gone.len());
+            for change in gone {
+                content.set(change.key, None);
+            }
+            if !is_partial {
+                break;
+            }
+        }
+        assert_eq!((parts, went), (4, HOSTS + 2));
+    }
 }

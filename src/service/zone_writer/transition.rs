@@ -59,6 +59,15 @@ pub(super) enum Step<T> {
     Again,
 }
 
+impl<T> Step<T> {
+    pub(super) fn map<U>(self, to: impl FnOnce(T) -> U) -> Step<U> {
+        match self {
+            Self::Done(done) => Step::Done(to(done)),
+            Self::Again => Step::Again,
+        }
+    }
+}
+
 impl ZoneWriter {
     /// Puts a proven claim into service: dark creation, one guarded PATCH, status `active`. Safe to repeat.
     pub async fn go_live(&self, request: GoLive) -> Result<()> {
