@@ -95,12 +95,11 @@ async fn list_seen(
     page: PageRequest,
     below: Option<u64>,
 ) -> Result<HistoryPage> {
-    const ROWS: u32 = 50; // at a time
     let (skip, take) = (if below.is_some() { 0 } else { page.offset() }, page.page_size as usize);
     let (mut changes, mut total, mut behind) = (Vec::new(), 0_u64, 0_u64);
     let (mut at, mut looked_at, mut octets) = (u64::MAX, 0, 0);
     let total_capped = loop {
-        let rows = within(history::page(&services.db, access, From::Below(at), ROWS, u64::MAX)).await?;
+        let rows = within(history::next_below(&services.db, access, at, READ_OCTETS)).await?;
         let Some(last) = rows.last() else { break false };
         at = last.revision;
         looked_at += rows.len() as u64;

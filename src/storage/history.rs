@@ -175,6 +175,19 @@ pub async fn page(db: &Db, access: &ZoneAccess, from: From, limit: u32, octets: 
     Ok(query.fetch_all(db.pool()).await?)
 }
 
+/// The next changes below a revision, the newest first: as many as hold `octets` together, and at least one, if there is
+/// one.
+pub async fn next_below(db: &Db, access: &ZoneAccess, below: u64, octets: u64) -> Result<Vec<ChangeRow>> {
+    const ROWS_MAX: u32 = 50;
+    let sql = "SELECT id, revision, serial, actor, ip_address, request_id, changes, created_at FROM ( \
+                   SELECT next.*, SUM(LENGTH(changes)) OVER (ORDER BY revision DESC) - LENGTH(changes) AS before_it \
+                   FROM (SELECT id, revision, serial, actor, ip_address, request_id, changes, created_at \
+                         FROM zone_changes WHERE zone_id = ? AND revision < ? ORDER BY revision DESC LIMIT ?) next \
+               ) summed WHERE before_it < ? ORDER BY revision DESC";
+    let query = sqlx::query_as(sql).bind(access.zone().id.0).bind(below).bind(ROWS_MAX).bind(octets);
+    Ok(query.fetch_all(db.pool()).await?)
+}
+
 /// The SOA's serial at a revision; none while the zone was not live.
 pub async fn serial_at(db: &Db, access: &ZoneAccess, revision: u64) -> Result<Option<u32>> {
     let sql = "SELECT serial FROM zone_changes WHERE zone_id = ? AND revision = ?";
@@ -200,4 +213,41 @@ pub async fn next_after(db: &Db, access: &ZoneAccess, after: u64, to: u64, octet
                ) summed WHERE before_it < ? ORDER BY revision";
     let query = sqlx::query_as(sql).bind(access.zone().id.0).bind(after).bind(to).bind(ROWS_MAX).bind(octets);
     Ok(query.fetch_all(db.pool()).await?)
+}
+
+#[cfg(all(test, feature = "dev"))]
+mod tests {
+    use super::*;
+    use crate::authz::{Permission, ZoneRef};
+    use crate::storage::testing;
+
+    #[tokio::test]
+    async fn large_changes_are_read_few_at_a_time_and_none_is_left_out() {
+        let db = testing::database().await;
+        let (zone, tenant) = (ZoneId::new(), TenantId::new());
+        let change = |octets: usize| NewChange {
+            id: ChangeId::new(),
+            actor: "{}".into(),
+            ip_address: None,
+            request_id: String::new(),
+            changes: format!("\"{}\"", "x".repeat(octets - 2)),
+        };
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let batch = BatchRef { id: ChangeId::new(), zone, tenant, revision: 0, serial: None, now };
+        let mut tx = db.begin().await.expect("begins");
+        append(&mut tx, &batch, &[change(10), change(4_000), change(10), change(20), change(5_000)])
+            .await
+            .expect("kept");
+        tx.commit().await.expect("commits");
+        let access = ZoneAccess::system(ZoneRef { id: zone, tenant }, Permission::RecordsRead);
+        let (mut below, mut pages) = (u64::MAX, Vec::new());
+        loop {
+            let rows = next_below(&db, &access, below, 1_000).await.expect("read");
+            let Some(last) = rows.last() else { break };
+            below = last.revision;
+            assert!(rows.iter().all(|row| row.changes.is_some()));
+            pages.push(rows.iter().map(|row| row.revision).collect::<Vec<_>>());
+        }
+        assert_eq!(pages, [vec![5], vec![4, 3, 2], vec![1]]);
+    }
 }
