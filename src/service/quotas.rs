@@ -4,10 +4,10 @@
 use sqlx::{MySql, Transaction};
 
 use crate::ids::TenantId;
-use crate::storage::{within, zones};
+use crate::storage::{self, Db, within, zones};
 use crate::tenancy::Quotas;
 
-use super::{Error, Result, Services};
+use super::{Error, Result};
 
 /// The refusal, which names the bound.
 pub fn exceeded(bound: &str, most: u32) -> Error {
@@ -27,15 +27,21 @@ pub async fn check_zones(
     if zones::count(tx, tenant).await? > u64::from(most) { Err(exceeded("max_domains", most)) } else { Ok(()) }
 }
 
-/// Whether there is room for one more, such as one that is restored.
-pub async fn check_room_for_zone(services: &Services, tenant: TenantId) -> Result<()> {
-    let usual = services.platform.settings().await?.terms.quotas;
-    let look = async {
-        let mut tx = services.db.begin().await?;
-        let settings = zones::lock_tenant(&mut tx, tenant).await?;
-        Ok((settings, zones::count(&mut tx, tenant).await?))
-    };
-    let (settings, count) = within(look).await?;
-    let most = Quotas::read(&settings, usual).max_domains;
-    if count >= u64::from(most) { Err(exceeded("max_domains", most)) } else { Ok(()) }
+/// Whether there is room for one more, such as one that is to be restored: for the transaction that restores it, or takes
+/// the intent that does. Locks the tenant, so it comes first.
+pub async fn has_room_for_zone(
+    tx: &mut Transaction<'_, MySql>,
+    tenant: TenantId,
+    usual: Quotas,
+) -> storage::Result<bool> {
+    let settings = zones::lock_tenant(tx, tenant).await?;
+    Ok(zones::count(tx, tenant).await? < u64::from(Quotas::read(&settings, usual).max_domains))
+}
+
+/// What is said where there is none.
+pub async fn no_room_for_zone(db: &Db, tenant: TenantId, usual: Quotas) -> Error {
+    match within(zones::tenant_settings(db, tenant)).await {
+        Ok(settings) => exceeded("max_domains", Quotas::read(&settings, usual).max_domains),
+        Err(error) => error.into(),
+    }
 }

@@ -13,7 +13,7 @@ use super::audit;
 use super::context::{ActorRecord, RequestInfo};
 use super::zone_writer::{Departure, Move, claimed};
 use super::zones::{ZoneDetail, detail, load, load_with_deleted, zone_resource};
-use super::{Context, Error, Result, Services, quotas};
+use super::{Context, Error, Result, Services};
 
 /// Deletes a zone so that it can be restored, until it is purged. A live one is served no more.
 pub async fn delete(services: &Services, context: &Context, id: ZoneId) -> Result<()> {
@@ -29,7 +29,6 @@ pub async fn restore(services: &Services, context: &Context, id: ZoneId) -> Resu
     if row.status != ZoneStatus::Deleted {
         return Err(Error::conflict("domain_not_deleted", "The domain is not deleted"));
     }
-    quotas::check_room_for_zone(services, row.tenant).await?;
     let was = row.status_before.unwrap_or(ZoneStatus::Inactive);
     let request = departure(services, context, &row, access, "domain.restore", status_values(row.status, was));
     services.writer.set_status(request, Move::Restore).await?;

@@ -211,11 +211,14 @@ pub async fn tenant_settings(db: &Db, tenant: TenantId) -> Result<String> {
     Ok(query.fetch_optional(db.pool()).await?.unwrap_or_default())
 }
 
-/// The zones that a tenant has, pending claims among them; what is deleted does not count.
+/// The zones that a tenant has, pending claims among them; what is deleted counts only if it is being restored. One
+/// statement, so that a restore that is settled meanwhile is seen on one side or the other.
 pub async fn count(tx: &mut Transaction<'_, MySql>, tenant: TenantId) -> Result<u64> {
-    let sql = "SELECT CAST(COALESCE(SUM(zones), 0) AS SIGNED) FROM zone_counters WHERE tenant_id = ? AND status <> ?";
-    let query = sqlx::query_scalar(sql).bind(tenant.0).bind(ZoneStatus::Deleted.as_str());
-    let count: i64 = query.fetch_one(&mut **tx).await?;
+    let sql = "SELECT CAST(COALESCE(SUM(zones), 0) + ( \
+                   SELECT COUNT(*) FROM zone_intents i JOIN zones z ON z.id = i.zone_id WHERE z.tenant_id = ? \
+                   AND z.status = 'deleted' AND i.kind IN ('set_status', 'secondary_status') \
+               ) AS SIGNED) FROM zone_counters WHERE tenant_id = ? AND status <> 'deleted'";
+    let count: i64 = sqlx::query_scalar(sql).bind(tenant.0).bind(tenant.0).fetch_one(&mut **tx).await?;
     Ok(u64::try_from(count).unwrap_or_default())
 }
 

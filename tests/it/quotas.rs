@@ -55,6 +55,8 @@ async fn parallel_creation_over_two_replicas_passes_no_quota() {
     let repeated = json!({"name": held["name"], "domain_type": "primary"});
     one.post("/domains/", repeated).await.refused(409, "domain_exists");
 
+    restores_at_once_pass_no_quota(&world, [&one, &two], &made[1..4]).await;
+
     let me = world.admin_user().get("/me/").await.ok();
     let key = async |number: usize| {
         let user = world.admin_user().at(&world.urls[number % 2]);
@@ -69,6 +71,36 @@ async fn parallel_creation_over_two_replicas_passes_no_quota() {
     refused.clone().refused(403, "quota_exceeded");
     assert!(refused.text.contains("max_api_keys"), "{}", refused.text);
     world.stop().await;
+}
+
+/// Two live domains and some claims go, and there is room for one of them to come back.
+async fn restores_at_once_pass_no_quota(world: &World, replicas: [&Api; 2], claims: &[&str]) {
+    settings(world, json!({"max_domains": 100, "max_api_keys": 4})).await;
+    let mut gone: Vec<String> = claims.iter().map(|id| (*id).to_owned()).collect();
+    for _ in 0..2 {
+        gone.push(world.live(replicas[0], "restored").await.id);
+    }
+    for id in &gone {
+        replicas[0].delete(&format!("/domains/{id}")).await.expect(204);
+    }
+    let had = replicas[0].get("/domains/").await.ok()["total"].as_u64().expect("a number");
+    settings(world, json!({"max_domains": had + 1, "max_api_keys": 4})).await;
+    let restore = |(n, id): (usize, &String)| {
+        let (api, path) = (replicas[n % 2].clone(), format!("/domains/{id}/restore"));
+        async move { api.post_empty(&path).await }
+    };
+    let answers = futures::future::join_all(gone.iter().enumerate().map(restore)).await;
+    let restored = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(replicas[1].get("/domains/").await.ok()["total"], had + restored as u64);
+    // who finds another one on its way is refused, too, and may ask again
+    assert!(restored <= 1, "{answers:?}");
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        answer.clone().refused(403, "quota_exceeded");
+    }
+    settings(world, json!({"max_domains": 100, "max_api_keys": 4})).await;
+    for (n, id) in gone.iter().enumerate().filter(|(n, _)| answers[*n].status != 200) {
+        replicas[n % 2].post_empty(&format!("/domains/{id}/restore")).await.ok();
+    }
 }
 
 async fn a_zone_takes_no_more_records_than_its_tenant_may_have_in_one() {

@@ -13,9 +13,10 @@ use crate::storage::intents::{self, BatchOutcome, Intent};
 use crate::storage::settlement::Settled;
 use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{StorageError, live_names, signing, tsig_keys, validations, within, within_write};
+use crate::tenancy::{Quotas, ZoneStatus};
 
 use super::super::idempotency::{MARK_LOST, mark_lost};
-use super::super::{Error, Result};
+use super::super::{Error, Result, quotas};
 use super::life::Sent;
 use super::payload::{Kind, Payload};
 use super::recovery::{Recovered, count_suspect};
@@ -32,6 +33,8 @@ pub const LATE: &str = "the writer was held up for too long";
 const CHALLENGE_ENDED: &str = "challenge ended";
 /// How a TSIG key that is deleted meanwhile comes out of the transaction that would use it.
 const KEY_GONE: &str = "TSIG key gone";
+/// How a tenant's bound comes out of the transaction that would restore one domain too many.
+const NO_ROOM: &str = "no room for a domain";
 /// The unique key that keeps one live zone a name.
 const LIVE_NAME_KEY: &str = "zones_live_name";
 
@@ -55,6 +58,11 @@ impl SendTime {
     pub fn is_over(self) -> bool {
         self.0.elapsed() > SEND_UNTIL
     }
+}
+
+/// Whether the zone counts as its tenant's again.
+fn is_restore(row: &ZoneRow, payload: &Payload) -> bool {
+    row.status == ZoneStatus::Deleted && matches!(payload.kind, Kind::SetStatus { .. } | Kind::SecondaryStatus { .. })
 }
 
 /// A zone's lock in hand.
@@ -113,6 +121,10 @@ impl Inner {
         payload: &Payload,
         json: String,
     ) -> Result<Option<Held>> {
+        let usual = match is_restore(row, payload) {
+            true => Some(self.platform.settings().await?.terms.quotas),
+            false => None,
+        };
         let time = SendTime::start();
         let intent = Intent {
             zone_name: row.name.as_str().to_owned(),
@@ -122,12 +134,15 @@ impl Inner {
             kind: payload.kind.name().to_owned(),
             payload: json,
         };
-        match within_write(self.insert_intent(row, &intent, payload)).await {
+        match within_write(self.insert_intent(row, &intent, (payload, usual))).await {
             Ok(true) => Ok(Some(Held { intent, time })),
             Ok(false) | Err(StorageError::Deadlock(_)) => Ok(None),
             Err(error) if error.is_duplicate_of("PRIMARY") => Ok(None),
             Err(error) if error.is_duplicate_of(MARK_LOST) => Err(Error::IdempotencyInProgress),
             Err(error) if error.is_duplicate_of(LIVE_NAME_KEY) => Err(claimed()),
+            Err(error) if error.is_duplicate_of(NO_ROOM) => {
+                Err(quotas::no_room_for_zone(&self.db, row.tenant, usual.unwrap_or_default()).await)
+            }
             Err(error) if error.is_duplicate_of(KEY_GONE) => Err(Error::NotFound("TSIG key")),
             Err(error) if error.is_duplicate_of(CHALLENGE_ENDED) => {
                 Err(Error::conflict("challenge_ended", "The challenge was cancelled or superseded meanwhile"))
@@ -144,9 +159,14 @@ impl Inner {
         }
     }
 
-    async fn insert_intent(&self, row: &ZoneRow, intent: &Intent, payload: &Payload) -> crate::storage::Result<bool> {
+    async fn insert_intent(
+        &self,
+        row: &ZoneRow,
+        intent: &Intent,
+        (payload, usual): (&Payload, Option<Quotas>),
+    ) -> crate::storage::Result<bool> {
         if !matches!(payload.kind, Kind::GoLive { .. } | Kind::Signing { .. } | Kind::SecondaryGoLive { .. }) {
-            return self.take(row, intent, payload).await;
+            return self.take(row, intent, (payload, usual)).await;
         }
         let mut tx = self.db.begin().await?;
         let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
@@ -177,14 +197,25 @@ impl Inner {
         Ok(true)
     }
 
-    /// Changes under idempotency keys are bound to the intent by its own transaction, and a TSIG key that is about to be
-    /// used is locked in it, so that it is not deleted before the intent says so; otherwise it is one statement.
-    async fn take(&self, row: &ZoneRow, intent: &Intent, payload: &Payload) -> crate::storage::Result<bool> {
+    /// Changes under idempotency keys are bound to the intent by its own transaction; a TSIG key that is about to be used
+    /// is locked in it, so that it is not deleted before the intent says so; and a domain that is restored is counted in
+    /// it. Otherwise it is one statement.
+    async fn take(
+        &self,
+        row: &ZoneRow,
+        intent: &Intent,
+        (payload, usual): (&Payload, Option<Quotas>),
+    ) -> crate::storage::Result<bool> {
         let (steps, tsig_key) = (&payload.steps, payload.kind.tsig_key());
-        if steps.is_empty() && tsig_key.is_none() {
+        if steps.is_empty() && tsig_key.is_none() && usual.is_none() {
             return intents::take(self.db.pool(), intent, &row.standing()).await;
         }
         let mut tx = self.db.begin().await?;
+        if let Some(usual) = usual
+            && !quotas::has_room_for_zone(&mut tx, row.tenant, usual).await?
+        {
+            return Err(StorageError::Duplicate { key: NO_ROOM.into() });
+        }
         if let Some(key) = tsig_key
             && tsig_keys::lock(&mut tx, row.tenant, key).await?.is_none()
         {

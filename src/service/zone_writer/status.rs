@@ -8,7 +8,7 @@ use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{audit, intents, live_names, within, within_write};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
-use super::super::{Error, Result};
+use super::super::{Error, Result, quotas};
 use super::change::is_unmoved;
 use super::payload::{Emptied, Entry, Kind, Payload};
 use super::store::{self, LiveState, ZoneState};
@@ -63,6 +63,15 @@ impl Course {
             (_, target) => Self::Row(target),
         })
     }
+}
+
+/// What came of moving a zone's row alone.
+enum Moved {
+    Done,
+    /// The zone is locked or moved.
+    Not,
+    /// The tenant has as many domains as it may.
+    NoRoom,
 }
 
 impl ZoneWriter {
@@ -126,19 +135,28 @@ impl Inner {
 
     /// Where nothing changes at PowerDNS one transaction is all.
     async fn try_move_row(&self, row: &ZoneRow, request: &Departure, status: ZoneStatus) -> Result<Step<()>> {
+        let usual = self.platform.settings().await?.terms.quotas;
         let moved = within_write(async {
             let mut tx = self.db.begin().await?;
+            // the tenant before the zone, as everywhere
+            if row.status == ZoneStatus::Deleted && !quotas::has_room_for_zone(&mut tx, row.tenant, usual).await? {
+                return Ok(Moved::NoRoom);
+            }
             let unmoved = zones::lock(&mut tx, row.id).await?.is_some_and(|locked| is_unmoved(row, &locked));
             if !unmoved || intents::exists_for_zone(&mut tx, row.id).await? {
-                return Ok(false);
+                return Ok(Moved::Not);
             }
             zones::set_status(&mut tx, row, status, self.clock.now()).await?;
             zones::touch(&mut tx, row.id, ChangeId::new()).await?;
             audit::append(&mut tx, None, &request.audit).await?;
             tx.commit().await?;
-            Ok(true)
+            Ok(Moved::Done)
         });
-        Ok(if moved.await? { Step::Done(()) } else { Step::Again })
+        match moved.await? {
+            Moved::Done => Ok(Step::Done(())),
+            Moved::Not => Ok(Step::Again),
+            Moved::NoRoom => Err(quotas::no_room_for_zone(&self.db, row.tenant, usual).await),
+        }
     }
 
     async fn try_withdraw(&self, row: &ZoneRow, request: &Departure, status: ZoneStatus) -> Result<Step<()>> {
