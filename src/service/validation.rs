@@ -262,8 +262,11 @@ pub async fn expire(services: &Services) -> Result<u64> {
     for open in overdue {
         let Some(row) = within(zones::find(&services.db, &Visibility::system(), open.zone)).await? else { continue };
         let context = Context { caller: Caller::system("expiry", row.tenant), request: RequestInfo::none() };
-        end(services, &context, &row, &open, (&open.status, "expired")).await?;
-        ended += 1;
+        match end(services, &context, &row, &open, (&open.status, "expired")).await {
+            Ok(()) => ended += 1,
+            // one challenge that cannot be ended now must not hold up the others
+            Err(error) => tracing::warn!(zone = %row.name, %error, "a challenge could not be ended yet"),
+        }
     }
     Ok(ended)
 }

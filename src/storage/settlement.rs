@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 use sqlx::mysql::{MySqlArguments, MySqlRow};
+use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
 use sqlx::{MySql, Row, Transaction};
 use time::OffsetDateTime;
@@ -16,7 +17,7 @@ use super::audit::{self, AuditEntry};
 use super::history::NewChange;
 use super::intents::{BatchOutcome, Intent};
 use super::record_ids::RecordIdRow;
-use super::{Db, Result, datetime, within_write};
+use super::{Db, Result, datetime};
 
 /// What is written when a batch has ended.
 pub struct Settlement<'a> {
@@ -136,16 +137,29 @@ pub enum Settled {
 
 /// Settles in a transaction of its own: one round trip. After `Unavailable` the outcome is unknown.
 ///
-/// A connection on which the block failed is not used again: if the statement was killed from outside, no handler of
-/// the block has run and its transaction is still open.
+/// A connection on which the block has not come to its end is not used again: if the statement was killed from outside,
+/// no handler of the block has run and its transaction is still open. Nor if the caller gives up: the time is the
+/// caller's to bound.
 pub async fn settle(db: &Db, settlement: &Settlement<'_>) -> Result<Settled> {
     const BLOCK: &str = block!("START TRANSACTION;", "COMMIT;");
-    let mut connection = db.pool().acquire().await?;
-    let settled = within_write(async { outcome(&bind(BLOCK, settlement).fetch_one(&mut *connection).await?) }).await;
-    if settled.is_err() {
-        connection.close_on_drop();
+    let mut connection = Suspect { connection: db.pool().acquire().await?, is_cleared: false };
+    let settled = outcome(&bind(BLOCK, settlement).fetch_one(&mut *connection.connection).await?)?;
+    connection.is_cleared = true;
+    Ok(settled)
+}
+
+/// A connection that is closed, not used again, unless it is cleared.
+struct Suspect {
+    connection: PoolConnection<MySql>,
+    is_cleared: bool,
+}
+
+impl Drop for Suspect {
+    fn drop(&mut self) {
+        if !self.is_cleared {
+            self.connection.close_on_drop();
+        }
     }
-    settled
 }
 
 /// The same within a transaction that goes on; to be rolled back where the intent was not held.

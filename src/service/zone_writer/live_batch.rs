@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::dns::{RecordType, RrsetChange, ZoneContent, rectify, serial as serials};
 use crate::fairness;
 use crate::ids::ChangeId;
+use crate::storage::{within, zones};
 
 use super::super::{Error, Result};
 use super::batch::{Answers, Batch, Round, TURN_WAIT, answer_unknown};
@@ -177,6 +178,9 @@ impl Batch<'_> {
         };
         let (why, drift) = match &still {
             Ok(true) => return Start::Go(held),
+            Ok(false) if self.inner.has_noted_step(snapshot).await => {
+                ("the zone was fenced meanwhile".to_owned(), false)
+            }
             Ok(false) => ("somebody else wrote to the zone".to_owned(), true),
             Err(error) => (error.to_string(), false),
         };
@@ -197,6 +201,16 @@ impl Batch<'_> {
 }
 
 impl super::Inner {
+    /// Whether the serial that PowerDNS has is one that MariaDB knows of: recovery's fence for a change that was dropped
+    /// steps it, and changes nothing else.
+    async fn has_noted_step(&self, snapshot: &Snapshot) -> bool {
+        let row = &snapshot.row;
+        let look = within(zones::for_write(&self.db, row.id));
+        let (found, listed) = tokio::join!(look, self.pdns.listed_zone(row.name.as_str()));
+        let (Ok(Some((now, _))), Ok(Some(listed))) = (found, listed) else { return false };
+        now.serial != row.serial && now.serial == Some(listed.serial) && listed.account == row.id.to_string()
+    }
+
     /// Whether PowerDNS still has the zone that was made for this row, at the snapshot's serial.
     pub(super) async fn is_served_as(&self, snapshot: &Snapshot) -> Result<bool> {
         let listed = self.pdns.listed_zone(snapshot.row.name.as_str()).await?;

@@ -155,6 +155,21 @@ async fn a_write_that_never_ran_after_a_change_of_transfers_is_dropped_and_not_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fence_for_a_change_that_was_dropped_is_taken_for_nobodys_write() {
+    let world = World::start().await;
+    let (one, two) = (world.writer(), world.writer());
+    let access = world.live(&one, "fenced.test").await;
+    two.apply(addition(&access, "a.fenced.test", RecordType::A, "192.0.2.1")).await.expect("remembered");
+    let (row, payload, _) = decided(&world, &one.inner, &access, "b.fenced.test").await;
+    let held = one.inner.intend(&row, payload.entries[0].change, &payload).await.expect("asked").expect("locked");
+    assert_eq!(one.inner.recovery().run(held.intent).await, Recovered::Dropped);
+    let known = two.inner.snapshots.get(access.zone().id).expect("remembered");
+    assert!(two.inner.catch_up(&known, &world.row(&access).await).await.expect("looked").is_none(), "to be read whole");
+    two.apply(addition(&access, "c.fenced.test", RecordType::A, "192.0.2.1")).await.expect("written");
+    assert_eq!(world.count("SELECT COUNT(*) FROM zones WHERE drift_noted_at IS NOT NULL").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_settle_that_is_killed_in_the_middle_leaves_nothing_half_done() {
     let world = World::start().await;
     let writer = world.writer();

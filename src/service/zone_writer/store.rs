@@ -113,7 +113,8 @@ impl Inner {
     /// write, which the history does not have. Whether PowerDNS agrees is still to be asked.
     pub(super) async fn catch_up(&self, known: &Arc<Snapshot>, row: &ZoneRow) -> Result<Option<Arc<Snapshot>>> {
         if is_unmoved(&known.row, row) {
-            return Ok(Some(known.clone()));
+            // a fence for a change that was dropped steps the serial, and only that
+            return Ok(Some(known.clone()).filter(|known| known.row.serial == row.serial));
         }
         let (from, to) = (known.row.revision, row.revision);
         let (Some(serial), Some(last_change)) = (row.serial, row.last_change) else { return Ok(None) };
