@@ -17,10 +17,8 @@ use super::{Context, Error, Result, Services};
 
 /// Deletes a zone so that it can be restored, until it is purged. A live one is served no more.
 pub async fn delete(services: &Services, context: &Context, id: ZoneId) -> Result<()> {
-    let (row, access) = load(services, context, id, Permission::DomainsDelete).await?;
-    let values = status_values(row.status, ZoneStatus::Deleted);
-    let request = departure(services, context, &row, access, "domain.delete", values);
-    services.writer.set_status(request, Move::Delete).await
+    let (_, access) = load(services, context, id, Permission::DomainsDelete).await?;
+    services.writer.set_status(change_of_status(context, access), Move::Delete).await
 }
 
 /// Takes a deletion back: the zone is again what it was.
@@ -29,9 +27,7 @@ pub async fn restore(services: &Services, context: &Context, id: ZoneId) -> Resu
     if row.status != ZoneStatus::Deleted {
         return Err(Error::conflict("domain_not_deleted", "The domain is not deleted"));
     }
-    let was = row.status_before.unwrap_or(ZoneStatus::Inactive);
-    let request = departure(services, context, &row, access, "domain.restore", status_values(row.status, was));
-    services.writer.set_status(request, Move::Restore).await?;
+    services.writer.set_status(change_of_status(context, access), Move::Restore).await?;
     let (row, access) = load(services, context, id, Permission::DomainsDelete).await?;
     detail(services, row, &access).await
 }
@@ -40,9 +36,7 @@ pub async fn restore(services: &Services, context: &Context, id: ZoneId) -> Resu
 pub async fn delete_for_good(services: &Services, context: &Context, id: ZoneId) -> Result<()> {
     let (row, access) = load_with_deleted(services, context, id, Permission::DomainsDelete).await?;
     if row.status == ZoneStatus::Active {
-        let values = status_values(row.status, ZoneStatus::Inactive);
-        let withdrawal = departure(services, context, &row, access.clone(), "domain.update", values);
-        services.writer.set_status(withdrawal, Move::Withdraw).await?;
+        services.writer.set_status(change_of_status(context, access.clone()), Move::Withdraw).await?;
     }
     let values = (last_state(&row), Value::Null);
     services.writer.delete(departure(services, context, &row, access, "domain.delete", values)).await
@@ -64,9 +58,7 @@ pub(super) async fn make_room(services: &Services, context: &Context, claim: &Zo
     let context = if force { context } else { &by_proof };
     let access = ZoneAccess::system(row.reference(), Permission::DomainsDelete);
     if row.status == ZoneStatus::Active {
-        let values = status_values(row.status, ZoneStatus::Inactive);
-        let withdrawal = departure(services, context, &row, access.clone(), "domain.update", values);
-        services.writer.set_status(withdrawal, Move::Withdraw).await?;
+        services.writer.set_status(change_of_status(context, access.clone()), Move::Withdraw).await?;
     }
     let values = (json!({ "holds_name": true }), json!({ "holds_name": false, "record_count": 0 }));
     services.writer.make_room(departure(services, context, &row, access, "domain.update", values)).await
@@ -124,7 +116,7 @@ fn last_state(row: &ZoneRow) -> Value {
 }
 
 /// A step in a zone's life with the audit entry that tells of it.
-pub(super) fn departure(
+fn departure(
     services: &Services,
     context: &Context,
     row: &ZoneRow,
@@ -139,6 +131,8 @@ pub(super) fn departure(
     Departure { access, actor, request: context.request.clone(), audit: vec![entry] }
 }
 
-pub(super) fn status_values(before: ZoneStatus, after: ZoneStatus) -> (Value, Value) {
-    (json!({ "status": before }), json!({ "status": after }))
+/// A step that tells of itself.
+pub(super) fn change_of_status(context: &Context, access: ZoneAccess) -> Departure {
+    let actor = ActorRecord::from(&context.caller.actor);
+    Departure { access, actor, request: context.request.clone(), audit: Vec::new() }
 }

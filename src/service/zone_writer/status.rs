@@ -1,6 +1,8 @@
 //! Withdrawal and return: inactive, deleted, restored. The SOA is disabled or enabled, or, below another tenant's
 //! zone, everything but SOA and apex NS ([`emptying`]); the status goes with it, in the settle.
 
+use serde_json::json;
+
 use crate::dns::{OwnerName, RecordType, Rrset, RrsetChange, RrsetKey, ZoneContent, rectify};
 use crate::ids::ChangeId;
 use crate::storage::emptied as emptied_zones;
@@ -8,6 +10,8 @@ use crate::storage::zones::{self, ZoneRow};
 use crate::storage::{audit, intents, live_names, within, within_write};
 use crate::tenancy::{ZoneStatus, ZoneType};
 
+use super::super::audit as entries;
+use super::super::zones::zone_resource;
 use super::super::{Error, Result, quotas};
 use super::change::is_unmoved;
 use super::payload::{Emptied, Entry, Kind, Payload};
@@ -24,6 +28,17 @@ pub enum Move {
     Delete,
     /// To what it was before it was deleted.
     Restore,
+}
+
+impl Move {
+    /// As the audit log has it.
+    fn action(self) -> &'static str {
+        match self {
+            Self::Return | Self::Withdraw => "domain.update",
+            Self::Delete => "domain.delete",
+            Self::Restore => "domain.restore",
+        }
+    }
 }
 
 /// What that means for a zone as it stands.
@@ -75,7 +90,8 @@ enum Moved {
 }
 
 impl ZoneWriter {
-    /// Withdraws a zone, deletes it so that it can be restored, or returns it. Safe to repeat.
+    /// Withdraws a zone, deletes it so that it can be restored, or returns it, with an audit entry of its own. Safe to
+    /// repeat.
     pub async fn set_status(&self, request: Departure, wanted: Move) -> Result<()> {
         let writer = self.clone();
         super::transition::in_a_task(async move {
@@ -119,7 +135,9 @@ impl ZoneWriter {
 impl Inner {
     async fn try_set_status(&self, row: ZoneRow, request: &Departure, wanted: Move) -> Result<Step<()>> {
         Self::check_unheld(&row)?;
-        match Course::of(&row, wanted)? {
+        let course = Course::of(&row, wanted)?;
+        let request = &self.told(&row, request, (wanted, course));
+        match course {
             Course::Stay => self.try_switch(row).await,
             Course::Row(status) => self.try_move_row(&row, request, status).await,
             Course::Withdraw(status) if row.zone_type == ZoneType::Secondary => {
@@ -131,6 +149,20 @@ impl Inner {
             Course::Withdraw(status) => self.try_withdraw(&row, request, status).await,
             Course::Return => self.try_return(&row, request).await,
         }
+    }
+
+    /// The request with the audit entry that tells of it, from the row that it is decided on.
+    fn told(&self, row: &ZoneRow, request: &Departure, (wanted, course): (Move, Course)) -> Departure {
+        let after = match course {
+            Course::Stay => return request.clone(),
+            Course::Row(status) | Course::Withdraw(status) => status,
+            Course::Return => ZoneStatus::Active,
+        };
+        let Departure { access, actor, request, audit: _ } = request.clone();
+        let values = (json!({ "status": row.status }), json!({ "status": after }));
+        let (resource, now) = (zone_resource(row.id, &row.name), self.clock.now());
+        let entry = entries::entry(&actor, &request, Some(row.tenant), wanted.action(), resource, values, now);
+        Departure { access, actor, request, audit: vec![entry] }
     }
 
     /// Where nothing changes at PowerDNS one transaction is all.

@@ -43,7 +43,7 @@ pub struct GoLive {
     pub audit: Vec<AuditEntry>,
 }
 
-/// A zone that is to go, or to be withdrawn or returned.
+/// A zone that is to go, or to be withdrawn or returned. What the audit log says of the latter two is made by the step.
 #[derive(Clone, Debug)]
 pub struct Departure {
     pub access: ZoneAccess,

@@ -11,7 +11,7 @@ use crate::storage::zones::{self, ZoneRow};
 use crate::tenancy::{SigningTerms, ZoneStatus};
 
 use super::super::context::ActorRecord;
-use super::super::zone_life::{departure, status_values};
+use super::super::zone_life::change_of_status;
 use super::super::zone_writer::{Move, OUTGOING};
 use super::super::{Context, Error, Result, Services, audit, transfers};
 use super::{ZoneDetail, checked_description, checked_ttl, decide, detail, load, zone_resource};
@@ -62,10 +62,8 @@ pub async fn update(services: &Services, context: &Context, id: ZoneId, patch: Z
     if let Some(source) = source {
         transfers::update_source(services, context, &access, source).await?;
     }
-    if let (Some(step), Some(status)) = (step, status) {
-        let values = status_values(row.status, status);
-        let departure = departure(services, context, &row, access.clone(), "domain.update", values);
-        services.writer.set_status(departure, step).await?;
+    if let Some(step) = step {
+        services.writer.set_status(change_of_status(context, access), step).await?;
     }
     write(services, context, row, wanted).await?;
     let (row, access) = load(services, context, id, Permission::DomainsUpdate).await?;
