@@ -150,7 +150,16 @@ impl Caller {
 
     pub fn is_tenant_admin(&self) -> bool {
         self.is_platform_admin()
-            || self.holds_role(SystemRole::TenantAdmin, |scope| *scope == AssignmentScope::Tenant(self.tenant))
+            || self.holds_role(SystemRole::TenantAdmin, |scope| match scope {
+                AssignmentScope::Platform => true,
+                AssignmentScope::Tenant(tenant) => *tenant == self.tenant,
+                AssignmentScope::Zone(_) | AssignmentScope::Records(..) => false,
+            })
+    }
+
+    /// Whether the caller holds something in every tenant, and so may act in each.
+    pub fn holds_on_platform(&self) -> bool {
+        self.assignments.iter().any(|assignment| assignment.scope == AssignmentScope::Platform)
     }
 
     pub fn is_api_key(&self) -> bool {

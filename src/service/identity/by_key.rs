@@ -11,7 +11,7 @@ use crate::storage::directory::HolderKind;
 use crate::tenancy::Quotas;
 
 use super::super::{Error, Result};
-use super::rights::{admin_role, check_standing, check_tenant, key_assignments_in, reaches};
+use super::rights::{admin_role, check_standing, check_tenant, key_assignments_in, may_act_in};
 use super::{Inner, Known, secret};
 
 pub(super) async fn caller(identity: &Inner, secret: &str, from: Option<IpAddr>) -> Result<Known> {
@@ -58,7 +58,7 @@ fn check(presented: &PresentedKey, from: Option<IpAddr>, now: OffsetDateTime) ->
     }
     check_standing(owner)?;
     check_tenant(tenant)?;
-    if !reaches(&owner.home, admin_role(owner), tenant) {
+    if !may_act_in(owner, admin_role(owner), tenant) {
         let message = "The owner of the API key may no longer act in its tenant".into();
         return Err(Error::Forbidden { message, code: "owner_out_of_reach" });
     }

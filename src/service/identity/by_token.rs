@@ -14,7 +14,7 @@ use crate::tenancy::{AdminRole, Quotas, Standing};
 
 use super::super::audit::{Resource, entry};
 use super::super::{ActorRecord, Error, RequestInfo, Result};
-use super::rights::{assignments_in, check_standing, check_tenant, reaches};
+use super::rights::{assignments_in, check_standing, check_tenant, may_act_in, reaches};
 use super::{Inner, Known, logout};
 
 pub(super) async fn caller(identity: &Inner, presented: &str, tenant: Option<&str>) -> Result<Known> {
@@ -39,7 +39,7 @@ async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew
     check_standing(&holder)?;
     let user = hear(identity, user_of(&holder)?, &holder.home, token).await?;
     let role = counting_role(&user, token);
-    let acted = acted_in(identity, &holder.home, role, token, tenant).await?;
+    let acted = acted_in(identity, &holder, role, token, tenant).await?;
     check_tenant(&acted)?;
     let UserRow { id, scaikey_id, email, name, .. } = user;
     let caller = Caller {
@@ -152,17 +152,19 @@ fn counting_role(user: &UserRow, token: &AccessToken) -> AdminRole {
 /// The tenant acted in: the header's, else the token's, else the user's own.
 async fn acted_in(
     identity: &Inner,
-    home: &TenantRow,
+    holder: &Holder,
     role: AdminRole,
     token: &AccessToken,
     header: Option<&str>,
 ) -> Result<TenantRow> {
-    let in_reach = |tenant: &TenantRow| reaches(home, role, tenant);
+    let home = &holder.home;
+    let in_reach = |tenant: &TenantRow| may_act_in(holder, role, tenant);
     let claimed = match &token.tenant {
         Some(id) if *id != home.scaikey_id => {
             let tenant = find_tenant(identity, &Reference::ScaiKey(id.clone()), in_reach).await?;
             let tenant = tenant.ok_or_else(|| refused("Unknown tenant"))?;
-            if role != AdminRole::PartnerAdmin || !in_reach(&tenant) {
+            // a token speaks for another tenant for a partner's admin alone; a role held here needs the header
+            if role != AdminRole::PartnerAdmin || !reaches(home, role, &tenant) {
                 return Err(refused("Token is for another tenant than its user's"));
             }
             tenant
