@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::{Extension, Json};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::service::Services;
 use crate::service::api_keys::{self, ApiKeyPatch, IssuedKey, KeyPage, NewApiKey, SourceReference, key_id};
+use crate::service::{Context, Services};
 use crate::storage::api_keys::{ApiKeyRow, Source};
 
 use super::error::ApiError;
@@ -157,11 +158,47 @@ pub struct ApiKeyListQuery {
     include_revoked: bool,
 }
 
+/// A request of somebody with a token. A key never manages keys: that comes before whatever it asks.
+pub struct Person(Context);
+
+impl FromRequestParts<Arc<Services>> for Person {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, ApiError> {
+        Authenticated::from_request_parts(parts, services).await.and_then(Self::admit)
+    }
+}
+
+impl Person {
+    fn admit(Authenticated(context): Authenticated) -> Result<Self, ApiError> {
+        match context.caller.is_api_key() {
+            true => Err(api_keys::key_not_accepted().into()),
+            false => Ok(Self(context)),
+        }
+    }
+}
+
+/// The same with a body. It is read before a key is refused: of a connection that ends over an unread body nothing may
+/// be heard any more.
+pub struct PersonWith<B>(Context, B);
+
+impl<B: FromRequest<Arc<Services>, Rejection = ApiError>> FromRequest<Arc<Services>> for PersonWith<B> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let caller = Authenticated::from_request_parts(&mut parts, services).await?;
+        let body = B::from_request(Request::from_parts(parts, body), services).await;
+        let Person(context) = Person::admit(caller)?;
+        Ok(Self(context, body?))
+    }
+}
+
 /// The caller's keys and its groups'; for tenant admins all of the tenant.
 #[utoipa::path(get, path = "/api/v1/api-keys/", tag = "api-keys", params(ApiKeyListQuery),
     responses((status = 200, body = Page<ApiKey>)))]
 pub async fn list(
-    Authenticated(context): Authenticated,
+    Person(context): Person,
     State(services): State<Arc<Services>>,
     ApiQuery(query): ApiQuery<ApiKeyListQuery>,
 ) -> Result<Json<Page<ApiKey>>, ApiError> {
@@ -177,9 +214,8 @@ pub async fn list(
 #[utoipa::path(post, path = "/api/v1/api-keys/", tag = "api-keys", request_body = ApiKeyCreate,
     responses((status = 200, body = ApiKeyWithSecret)))]
 pub async fn create(
-    Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
-    ApiJson(body): ApiJson<ApiKeyCreate>,
+    PersonWith(context, ApiJson(body)): PersonWith<ApiJson<ApiKeyCreate>>,
 ) -> Result<Secret<ApiKeyWithSecret>, ApiError> {
     let issued = api_keys::create(&services, &context, wanted(body)?).await?;
     Ok(shown_once(with_secret(&services, issued)))
@@ -189,7 +225,7 @@ pub async fn create(
 #[utoipa::path(get, path = "/api/v1/api-keys/{key_id}", tag = "api-keys", params(("key_id" = String, Path)),
     responses((status = 200, body = ApiKey)))]
 pub async fn get(
-    Authenticated(context): Authenticated,
+    Person(context): Person,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Json<ApiKey>, ApiError> {
@@ -201,10 +237,9 @@ pub async fn get(
 #[utoipa::path(patch, path = "/api/v1/api-keys/{key_id}", tag = "api-keys", params(("key_id" = String, Path)),
     request_body = ApiKeyUpdate, responses((status = 200, body = ApiKey)))]
 pub async fn update(
-    Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
-    ApiJson(body): ApiJson<ApiKeyUpdate>,
+    PersonWith(context, ApiJson(body)): PersonWith<ApiJson<ApiKeyUpdate>>,
 ) -> Result<Json<ApiKey>, ApiError> {
     let key = api_keys::update(&services, &context, key_id(&id)?, patch(body)).await?;
     Ok(Json(item(&services, key)))
@@ -214,7 +249,7 @@ pub async fn update(
 #[utoipa::path(delete, path = "/api/v1/api-keys/{key_id}", tag = "api-keys", params(("key_id" = String, Path)),
     responses((status = 204)))]
 pub async fn delete(
-    Authenticated(context): Authenticated,
+    Person(context): Person,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
 ) -> Result<StatusCode, ApiError> {
@@ -226,7 +261,7 @@ pub async fn delete(
 #[utoipa::path(post, path = "/api/v1/api-keys/{key_id}/regenerate", tag = "api-keys",
     params(("key_id" = String, Path)), responses((status = 200, body = ApiKeyWithSecret)))]
 pub async fn regenerate(
-    Authenticated(context): Authenticated,
+    Person(context): Person,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Secret<ApiKeyWithSecret>, ApiError> {
@@ -245,10 +280,9 @@ fn shown_once(key: ApiKeyWithSecret) -> Secret<ApiKeyWithSecret> {
 #[utoipa::path(post, path = "/api/v1/api-keys/{key_id}/revoke", tag = "api-keys",
     params(("key_id" = String, Path)), request_body = Option<ApiKeyRevoke>, responses((status = 200, body = ApiKey)))]
 pub async fn revoke(
-    Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
-    OptionalJson(body): OptionalJson<Option<ApiKeyRevoke>>,
+    PersonWith(context, OptionalJson(body)): PersonWith<OptionalJson<Option<ApiKeyRevoke>>>,
 ) -> Result<Json<ApiKey>, ApiError> {
     let key = api_keys::revoke(&services, &context, key_id(&id)?, body.and_then(|body| body.reason)).await?;
     Ok(Json(item(&services, key)))
@@ -258,7 +292,7 @@ pub async fn revoke(
 #[utoipa::path(post, path = "/api/v1/api-keys/{key_id}/activate", tag = "api-keys",
     params(("key_id" = String, Path)), responses((status = 200, body = ApiKey)))]
 pub async fn activate(
-    Authenticated(context): Authenticated,
+    Person(context): Person,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Json<ApiKey>, ApiError> {
