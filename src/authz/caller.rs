@@ -72,6 +72,8 @@ pub struct Caller {
     pub actor: Actor,
     /// The tenant acted in.
     pub tenant: TenantId,
+    /// It has said that it acts in this one (`X-Tenant-ID`): its lists are this tenant's, even the platform admin's.
+    pub has_chosen_tenant: bool,
     pub assignments: Vec<Assignment>,
     /// A key's `scopes`: narrows everything else; None narrows nothing.
     pub scopes: Option<PermissionSet>,
@@ -83,7 +85,14 @@ impl Caller {
     /// The program itself, of which the audit log has this name: it holds nothing, and asks no decision.
     pub fn system(name: &'static str, tenant: TenantId) -> Self {
         let actor = Actor::System { name };
-        Self { actor, tenant, assignments: Vec::new(), scopes: None, decisions: Decisions::default() }
+        Self {
+            actor,
+            tenant,
+            has_chosen_tenant: false,
+            assignments: Vec::new(),
+            scopes: None,
+            decisions: Decisions::default(),
+        }
     }
 
     /// What the caller holds in the tenant it acts in, as a whole (not counting single zones).

@@ -86,7 +86,7 @@ fn caller_of(presented: &PresentedKey, now: OffsetDateTime) -> Result<Caller> {
         tenant: tenant.id,
         assignments: key_assignments_in(owner, tenant, now),
         scopes,
-        decisions: Default::default(),
+        has_chosen_tenant: false, decisions: Default::default(),
     })
 }
 

@@ -47,6 +47,7 @@ async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew
         tenant: acted.id,
         assignments: assignments_in(&holder, role, &acted, identity.clock.now()),
         scopes: None,
+        has_chosen_tenant: tenant.is_some(),
         decisions: Default::default(),
     };
     let requests_per_minute = Quotas::read(&acted.settings, Quotas::default()).requests_per_minute;

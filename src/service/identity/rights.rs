@@ -231,7 +231,7 @@ mod tests {
             tenant: tenant.id,
             assignments,
             scopes: None,
-            decisions: Default::default(),
+            has_chosen_tenant: false, decisions: Default::default(),
         }
     }
 

@@ -41,7 +41,7 @@ pub struct GroupPatch {
     pub status: Option<String>,
 }
 
-/// Groups of the tenant acted in, by name; for the platform's admin those of all.
+/// Groups of the tenant acted in, by name; for the platform's admin those of all, unless it has chosen one.
 pub async fn list(
     services: &Services,
     context: &Context,
@@ -55,7 +55,7 @@ pub async fn list(
         None => None,
     };
     let filter = DirectoryFilter { status, search, tenant };
-    let (visible, part) = (Visibility::of_lookup(&context.caller), part(page, after));
+    let (visible, part) = (Visibility::of_list(&context.caller), part(page, after));
     let (rows, total) = within(lists::list_groups(&services.db, &visible, &filter, &part)).await?;
     let rows = rows.into_iter().map(|(row, members)| CountedGroup { row, members }).collect();
     Ok(paged((rows, total), page))

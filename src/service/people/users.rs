@@ -43,7 +43,7 @@ pub struct UserPatch {
     pub status: Option<String>,
 }
 
-/// Users of the tenant acted in, by name; for the platform's admin those of all.
+/// Users of the tenant acted in, by name; for the platform's admin those of all, unless it has chosen one.
 pub async fn list(
     services: &Services,
     context: &Context,
@@ -57,7 +57,7 @@ pub async fn list(
         None => None,
     };
     let filter = DirectoryFilter { status, search, tenant };
-    let (visible, part) = (Visibility::of_lookup(&context.caller), part(page, after));
+    let (visible, part) = (Visibility::of_list(&context.caller), part(page, after));
     Ok(paged(within(lists::list_users(&services.db, &visible, &filter, &part)).await?, page))
 }
 
