@@ -3,7 +3,7 @@
 use crate::authz::{Permission, Visibility, decide_tenant};
 use crate::ids::GroupId;
 use crate::scaikey::{Member, UserGroupStatement};
-use crate::storage::directory::lists::{self, DirectoryFilter, MemberRow};
+use crate::storage::directory::lists::{self, DirectoryFilter, MemberPlace, MemberRow, MembersPart};
 use crate::storage::directory::{self, GroupRow, Holder, HolderKind, Reference};
 use crate::storage::within;
 use crate::tenancy::Standing;
@@ -124,12 +124,15 @@ pub async fn members(
     context: &Context,
     id: &str,
     page: PageRequest,
+    after: Option<MemberPlace>,
 ) -> Result<PeoplePage<MemberRow>> {
     let holder = find(services, context, id).await?;
     may(context, Permission::GroupsRead, holder.home.id)?;
     let group = group_of(&holder)?.id;
-    let look = lists::list_members(&services.db, group, page.offset(), page.page_size + 1);
-    Ok(paged(within(look).await?, page))
+    let offset = if after.is_some() { 0 } else { page.offset() };
+    // one more than is shown, to know whether there is another page
+    let part = MembersPart { after, offset, limit: page.page_size + 1 };
+    Ok(paged(within(lists::list_members(&services.db, group, &part)).await?, page))
 }
 
 /// Who comes into a group takes what it holds.

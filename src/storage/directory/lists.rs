@@ -110,8 +110,36 @@ pub async fn partner(db: &Db, scaikey_id: Option<&str>, id: Option<Uuid>) -> Res
     Ok(row.map(|row| partner_row(&row)).transpose()?)
 }
 
+impl MemberRow {
+    /// Its place among the members of a group.
+    pub fn place(&self) -> MemberPlace {
+        let (member_type, name, id) = match self {
+            Self::User(row) => ("user", &row.name, row.id.0),
+            Self::Group(row) => ("group", &row.name, row.id.0),
+        };
+        MemberPlace { member_type: member_type.into(), name: name.clone(), id }
+    }
+}
+
+/// Where a page of members begins: behind this one, or after so many; and how many it takes.
+#[derive(Clone, Debug)]
+pub struct MembersPart {
+    pub after: Option<MemberPlace>,
+    pub offset: u64,
+    pub limit: u32,
+}
+
+/// A place in the order of members.
+#[derive(Clone, Debug)]
+pub struct MemberPlace {
+    /// `group` or `user`
+    pub member_type: String,
+    pub name: String,
+    pub id: Uuid,
+}
+
 /// A page of a group's direct members: groups first, then users, each by name.
-pub async fn list_members(db: &Db, group: GroupId, offset: u64, limit: u32) -> Result<(Vec<MemberRow>, u64)> {
+pub async fn list_members(db: &Db, group: GroupId, part: &MembersPart) -> Result<(Vec<MemberRow>, u64)> {
     const QUERY: &str = "SELECT m.member_type, u.id AS u_id, u.scaikey_id AS u_scaikey_id, u.tenant_id AS u_tenant_id, \
                          u.email AS u_email, u.name AS u_name, u.status AS u_status, \
                          u.admin_role AS u_admin_role, u.stated_at AS u_stated_at, \
@@ -123,8 +151,13 @@ pub async fn list_members(db: &Db, group: GroupId, offset: u64, limit: u32) -> R
                          LEFT JOIN users u ON m.member_type = 'user' AND u.id = m.member_id \
                          LEFT JOIN user_groups g ON m.member_type = 'group' AND g.id = m.member_id \
                          WHERE m.group_id = ? AND (u.id IS NOT NULL OR g.id IS NOT NULL) \
+                         AND (? IS NULL OR (m.member_type, COALESCE(g.name, u.name), m.member_id) > (?, ?, ?)) \
                          ORDER BY m.member_type, COALESCE(g.name, u.name), m.member_id LIMIT ? OFFSET ?";
-    let query = sqlx::query(QUERY).bind(group.0).bind(limit).bind(offset);
+    let MembersPart { after, offset, limit } = part;
+    let member_type = after.as_ref().map(|place| place.member_type.as_str());
+    let query = sqlx::query(QUERY).bind(group.0).bind(member_type).bind(member_type);
+    let query = query.bind(after.as_ref().map(|place| place.name.as_str())).bind(after.as_ref().map(|place| place.id));
+    let query = query.bind(limit).bind(offset);
     let mut members = Vec::new();
     for row in query.fetch_all(db.pool()).await? {
         let is_user = row.try_get::<String, _>("member_type")? == "user";
