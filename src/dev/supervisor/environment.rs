@@ -65,6 +65,7 @@ impl Environment {
             // one key does the work of many clients here: loads and test suites are not to be held up
             ("RATE_LIMIT_PER_MINUTE", "1000000".to_owned()),
             ("RATE_LIMIT_TENANT_PER_MINUTE", "1000000".to_owned()),
+            ("RATE_LIMIT_ANONYMOUS_PER_MINUTE", "1000000".to_owned()),
             // one server, whose caches each closing PATCH drops
             ("DNSSEC_PROPAGATION_DELAY", "2".to_owned()),
             ("DNSSEC_MARGIN", "1".to_owned()),
