@@ -173,7 +173,7 @@ pub struct DnssecConfig {
 
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// `LOG_LEVEL`, default `info`.
+    /// `LOG_LEVEL`, default `info`: a level, or a filter of targets.
     pub level: String,
     /// `LOG_FORMAT`: text (default) or json.
     pub json: bool,
@@ -264,7 +264,7 @@ impl Config {
             allow_private_targets: r.networks("ALLOW_PRIVATE_TARGETS"),
             cors_origins: r.origins("CORS_ORIGINS"),
             log: LogConfig {
-                level: r.text("LOG_LEVEL", "info").to_ascii_lowercase(),
+                level: r.log_level("LOG_LEVEL"),
                 json: r.choice("LOG_FORMAT", &[("text", false), ("json", true)], false),
             },
             metrics: MetricsConfig {
@@ -368,6 +368,30 @@ mod tests {
             assert!(names.contains(&name), "{name} in {names:?}");
         }
         assert_eq!(names.len(), 4);
+    }
+
+    #[test]
+    fn a_log_level_is_one_or_a_filter() {
+        let level = |text: &'static str| {
+            let mut environment = complete();
+            environment.insert("LOG_LEVEL", text);
+            read(&environment).map(|config| config.log.level).ok()
+        };
+        for (text, is) in [
+            ("", "info"),
+            ("DEBUG", "debug"),
+            ("Warning", "warn"),
+            ("CRITICAL", "error"),
+            ("fatal", "error"),
+            ("info,sqlx=debug", "info,sqlx=debug"),
+            ("WARNING, scaidns::http=trace", "warn,scaidns::http=trace"),
+            ("scaidns=debug", "scaidns=debug"),
+        ] {
+            assert_eq!(level(text).as_deref(), Some(is), "{text}");
+        }
+        for text in ["verbose", "3", "off", "info,sqlx", "scaidns=loud", ","] {
+            assert_eq!(level(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use secrecy::SecretString;
+use tracing_subscriber::filter::Directive;
 
 /// One variable that is missing or malformed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,12 +162,29 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// One of five levels, also by the names that other programs have for them, or a filter such as `info,sqlx=debug`. A
+    /// bare word that is no level would be taken for a target, and nothing logged.
+    pub fn log_level(&mut self, name: &str) -> String {
+        const DEFAULT: &str = "info";
+        let value = self.text(name, DEFAULT);
+        let parts: Option<Vec<String>> = split(&value).iter().map(|part| log_directive(part)).collect();
+        match parts.filter(|parts| !parts.is_empty()) {
+            Some(parts) => parts.join(","),
+            None => {
+                let message = "must be trace, debug, info, warn or error, or a filter such as info,sqlx=debug";
+                self.problem(name, format!("{message}, is {value:?}"));
+                DEFAULT.to_owned()
+            }
+        }
+    }
+
+    /// The value may hold a password, so it is not repeated in the message.
     pub fn http_url(&mut self, name: &str) -> String {
         let value = self.required(name);
         let valid =
             reqwest::Url::parse(&value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         if !value.is_empty() && !valid {
-            self.problem(name, format!("must be an http or https URL, is {value:?}"));
+            self.problem(name, "must be a URL that begins with http:// or https://");
         }
         value.trim_end_matches('/').to_owned()
     }
@@ -286,6 +304,24 @@ pub fn duration(text: &str) -> Option<Duration> {
     let most = 100 * 366 * 86_400; // a century, so that no date overflows
     let seconds = number.parse::<u64>().ok()?.checked_mul(unit)?;
     (1..=most).contains(&seconds).then(|| Duration::from_secs(seconds))
+}
+
+/// A part of a filter of the log, if it is one.
+fn log_directive(part: &str) -> Option<String> {
+    if part.contains('=') {
+        return part.parse::<Directive>().is_ok().then(|| part.to_owned());
+    }
+    let level = match part.to_ascii_lowercase().as_str() {
+        "warning" => "warn",
+        "critical" | "fatal" => "error",
+        "trace" => "trace",
+        "debug" => "debug",
+        "info" => "info",
+        "warn" => "warn",
+        "error" => "error",
+        _ => return None,
+    };
+    Some(level.to_owned())
 }
 
 fn split(value: &str) -> Vec<String> {
