@@ -6,7 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use redis::IntoConnectionInfo;
 use secrecy::SecretString;
+use sqlx::mysql::MySqlConnectOptions;
 use tracing_subscriber::filter::Directive;
 
 /// One variable that is missing or malformed.
@@ -95,7 +97,11 @@ impl<'a> Reader<'a> {
     }
 
     fn split_secrets(&mut self, name: &str, value: &str, least: usize) -> Vec<SecretString> {
-        split(value)
+        let secrets = split(value);
+        if secrets.is_empty() && !value.is_empty() {
+            self.problem(name, "names none");
+        }
+        secrets
             .into_iter()
             .map(|secret| {
                 self.check_length(name, &secret, least);
@@ -190,11 +196,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The value may hold a password, so it is not repeated in the message.
-    pub fn url_with_scheme(&mut self, name: &str, schemes: &[&str]) -> SecretString {
+    pub fn redis_url(&mut self, name: &str) -> SecretString {
+        let schemes = ["redis", "rediss"];
         let value = self.required(name);
         let valid = reqwest::Url::parse(&value).is_ok_and(|url| schemes.contains(&url.scheme()));
         if !value.is_empty() && !valid {
             self.problem(name, format!("must be a URL that begins with {}://", schemes.join(":// or ")));
+        } else if valid && value.as_str().into_connection_info().is_err() {
+            self.problem(name, "must be a URL of the form redis://user:password@host:port/number");
         }
         value.into()
     }
@@ -202,7 +211,8 @@ impl<'a> Reader<'a> {
     pub fn database_url(&mut self, name: &str) -> SecretString {
         let value =
             self.required(name).replacen("mysql+asyncmy://", "mysql://", 1).replacen("mariadb://", "mysql://", 1);
-        let valid = reqwest::Url::parse(&value).is_ok_and(|url| url.scheme() == "mysql" && url.path().len() > 1);
+        let valid = reqwest::Url::parse(&value).is_ok_and(|url| url.scheme() == "mysql" && url.path().len() > 1)
+            && MySqlConnectOptions::from_str(&value).is_ok();
         if !value.is_empty() && !valid {
             self.problem(name, "must be a URL of the form mysql://user:password@host:port/database");
         }
@@ -213,12 +223,17 @@ impl<'a> Reader<'a> {
         split(&self.text(name, ""))
     }
 
+    /// Origins; `*` is any.
     pub fn origins(&mut self, name: &str) -> Vec<String> {
         let mut origins = Vec::new();
         for item in self.list(name) {
+            if item == "*" {
+                origins.push(item);
+                continue;
+            }
             match reqwest::Url::parse(&item).map(|url| url.origin()) {
                 Ok(origin) if origin.is_tuple() => origins.push(origin.ascii_serialization()),
-                _ => self.problem(name, format!("has {item:?}, which is no origin like https://app.example")),
+                _ => self.problem(name, format!("has {item:?}, which is neither * nor an origin like https://app.example")),
             }
         }
         origins
@@ -237,7 +252,12 @@ impl<'a> Reader<'a> {
 
     pub fn socket_addresses(&mut self, name: &str, default: &str, port: u16) -> Vec<SocketAddr> {
         let mut addresses = Vec::new();
-        for item in split(&self.text(name, default)) {
+        let value = self.text(name, default);
+        let items = split(&value);
+        if items.is_empty() && !value.is_empty() {
+            self.problem(name, "names none");
+        }
+        for item in items {
             match item.parse::<SocketAddr>().or_else(|_| item.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port))) {
                 Ok(address) => addresses.push(address),
                 Err(_) => self.problem(name, format!("has {item:?}, which is not of the form address[:port]")),

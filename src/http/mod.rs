@@ -54,7 +54,7 @@ use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::response::IntoResponse;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::CorsLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::service::Services;
 
@@ -93,12 +93,13 @@ pub fn router(services: Arc<Services>) -> Router {
 
 /// Browsers of other origins get in only where the operator names them.
 fn cors(origins: &[String]) -> CorsLayer {
+    let any = origins.iter().any(|origin| origin == "*");
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     if origins.is_empty() {
         return CorsLayer::new();
     }
     CorsLayer::new()
-        .allow_origin(origins)
+        .allow_origin(if any { AllowOrigin::any() } else { AllowOrigin::list(origins) })
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
