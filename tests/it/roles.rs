@@ -332,6 +332,10 @@ async fn a_role_held_on_the_platform_holds_in_every_tenant_and_gives_no_more_the
 
     let admin = held("platform_admin").await;
     until("/me/", 200).await;
+    let listed = world.admin_user().get("/admin/users/?search=bob@northwind.test").await.ok();
+    let one = world.admin_user().get(&format!("/admin/users/{}", directory::NORTHWIND_USER)).await.ok();
+    assert_eq!(listed["data"], json!([one]), "{listed}");
+    assert_eq!((&one["is_platform_admin"], &one["is_tenant_admin"]), (&json!(true), &json!(true)), "{one}");
     assert_eq!(get("/me/").await.ok()["data"]["is_platform_admin"], true);
     // a key acts in the tenant that it was made in, for as long as its owner may act there
     let wanted = json!({"name": "there", "permission_source": "user", "permission_source_id": directory::NORTHWIND_USER});
@@ -342,6 +346,8 @@ async fn a_role_held_on_the_platform_holds_in_every_tenant_and_gives_no_more_the
     key.get("/admin/config").await.refused(403, "permission_denied");
     platform.delete(&admin).await.expect(204);
     until("/me/", 404).await;
+    let no_more = world.admin_user().get(&format!("/admin/users/{}", directory::NORTHWIND_USER)).await.ok();
+    assert_eq!((&no_more["is_platform_admin"], &no_more["is_tenant_admin"]), (&json!(false), &json!(false)));
     eventually("the key's owner may no longer act there", || async {
         let answer = key.get("/me/").await;
         if answer.body["code"] == "owner_out_of_reach" { Ok(()) } else { Err(answer.text) }

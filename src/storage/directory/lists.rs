@@ -5,7 +5,7 @@ use sqlx::{MySql, QueryBuilder, Row};
 use uuid::Uuid;
 
 use crate::authz::Visibility;
-use crate::ids::{GroupId, TenantId};
+use crate::ids::{GroupId, TenantId, UserId};
 use crate::tenancy::Standing;
 
 use super::super::{Db, Result};
@@ -53,6 +53,29 @@ pub async fn list_users(
         common(query, ["u.status", "u.tenant_id"], ["u.name", "u.email"], visible, filter);
     };
     page(db, COLUMNS, condition, ["u.name", "u.id"], part, user_row).await
+}
+
+/// Roles that administer, as these users hold them by assignments of their own, on the platform or in the tenant that they
+/// belong to: whose, which role, and the scope.
+pub async fn own_admin_roles(db: &Db, users: &[UserId]) -> Result<Vec<(UserId, String, String)>> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query = QueryBuilder::<MySql>::new(
+        "SELECT a.assignee_id, a.role, a.scope FROM role_assignments a JOIN users u ON u.id = a.assignee_id \
+         WHERE a.assignee_type = 'user' AND a.role IN ('platform_admin', 'tenant_admin') \
+         AND (a.scope = 'platform' OR (a.scope = 'tenant' AND a.tenant_id = u.tenant_id)) AND a.assignee_id IN (",
+    );
+    let mut ids = query.separated(", ");
+    for id in users {
+        ids.push_bind(id.0);
+    }
+    query.push(")");
+    let rows = query.build().fetch_all(db.pool()).await?;
+    let read = |row: &MySqlRow| -> sqlx::Result<(UserId, String, String)> {
+        Ok((UserId(row.try_get("assignee_id")?), row.try_get("role")?, row.try_get("scope")?))
+    };
+    Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
 }
 
 /// A page of groups with how many direct members each has, and how many there are in all.
