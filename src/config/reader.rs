@@ -233,7 +233,8 @@ impl<'a> Reader<'a> {
             }
             match reqwest::Url::parse(&item).map(|url| url.origin()) {
                 Ok(origin) if origin.is_tuple() => origins.push(origin.ascii_serialization()),
-                _ => self.problem(name, format!("has {item:?}, which is neither * nor an origin like https://app.example")),
+                _ => self
+                    .problem(name, format!("has {item:?}, which is neither * nor an origin like https://app.example")),
             }
         }
         origins

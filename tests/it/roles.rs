@@ -338,7 +338,8 @@ async fn a_role_held_on_the_platform_holds_in_every_tenant_and_gives_no_more_the
     assert_eq!((&one["is_platform_admin"], &one["is_tenant_admin"]), (&json!(true), &json!(true)), "{one}");
     assert_eq!(get("/me/").await.ok()["data"]["is_platform_admin"], true);
     // a key acts in the tenant that it was made in, for as long as its owner may act there
-    let wanted = json!({"name": "there", "permission_source": "user", "permission_source_id": directory::NORTHWIND_USER});
+    let wanted =
+        json!({"name": "there", "permission_source": "user", "permission_source_id": directory::NORTHWIND_USER});
     let made = abroad(&bob, Method::POST, "/api-keys/", Some(wanted)).await.ok();
     let key = Api::with_key(&world.urls[0], made["key"].as_str().expect("a key"));
     key.get(&foreign.path()).await.ok();

@@ -6,7 +6,14 @@ use super::*;
 use crate::ids::{TenantId, ZoneId};
 
 fn caller(tenant: TenantId, assignments: Vec<Assignment>) -> Caller {
-    Caller { actor: Actor::System { name: "test" }, tenant, assignments, scopes: None, has_chosen_tenant: false, decisions: Default::default() }
+    Caller {
+        actor: Actor::System { name: "test" },
+        tenant,
+        assignments,
+        scopes: None,
+        has_chosen_tenant: false,
+        decisions: Default::default(),
+    }
 }
 
 fn held(role: SystemRole, scope: AssignmentScope) -> Assignment {

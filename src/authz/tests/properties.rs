@@ -59,7 +59,14 @@ fn any_caller() -> impl Strategy<Value = Caller> {
     (proptest::collection::vec(assignment(), 0..5), proptest::option::of(permissions())).prop_map(
         |(assignments, scopes)| {
             let tenant = TENANTS[0];
-            Caller { actor: Actor::System { name: "test" }, tenant, assignments, scopes, has_chosen_tenant: false, decisions: Default::default() }
+            Caller {
+                actor: Actor::System { name: "test" },
+                tenant,
+                assignments,
+                scopes,
+                has_chosen_tenant: false,
+                decisions: Default::default(),
+            }
         },
     )
 }

@@ -231,7 +231,8 @@ mod tests {
             tenant: tenant.id,
             assignments,
             scopes: None,
-            has_chosen_tenant: false, decisions: Default::default(),
+            has_chosen_tenant: false,
+            decisions: Default::default(),
         }
     }
 

@@ -77,9 +77,8 @@ async fn shown(services: &Services, rows: Vec<UserRow>) -> Result<Vec<ShownUser>
     let held = within(lists::own_admin_roles(&services.db, &ids)).await?;
     let show = |row: UserRow| {
         let holds = |role: SystemRole, scopes: &[&str]| {
-            held.iter().any(|(user, held, scope)| {
-                *user == row.id && held == role.as_str() && scopes.contains(&scope.as_str())
-            })
+            held.iter()
+                .any(|(user, held, scope)| *user == row.id && held == role.as_str() && scopes.contains(&scope.as_str()))
         };
         let is_platform_admin =
             row.admin_role == AdminRole::SuperAdmin || holds(SystemRole::PlatformAdmin, &["platform"]);

@@ -43,7 +43,8 @@ fn seen_by(tenant: TenantId, assignments: Vec<Assignment>) -> Visibility {
         tenant,
         assignments,
         scopes: None,
-        has_chosen_tenant: false, decisions: Default::default(),
+        has_chosen_tenant: false,
+        decisions: Default::default(),
     })
 }
 
