@@ -18,6 +18,7 @@ use crate::storage::api_keys::{ApiKeyRow, Source};
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, OptionalJson, flag};
 use super::idempotency::ShownOnce;
+use super::moments;
 use super::paging::{Page, decode_cursor, page_request};
 
 /// A key, without its secret.
@@ -109,7 +110,7 @@ pub struct ApiKeyCreate {
     #[serde(default)]
     #[schema(max_items = 100, example = json!(["192.0.2.0/24"]))]
     pub ip_whitelist: Option<Vec<String>>,
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, deserialize_with = "moments::optional")]
     pub expires_at: Option<OffsetDateTime>,
 }
 
@@ -131,7 +132,7 @@ pub struct ApiKeyUpdate {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<String>>, max_items = 100)]
     pub ip_whitelist: Option<Option<Vec<String>>>,
-    #[serde(default, deserialize_with = "present_time")]
+    #[serde(default, deserialize_with = "moments::present")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Option<OffsetDateTime>>,
 }
@@ -388,12 +389,6 @@ pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializ
     T::deserialize(deserializer).map(Some)
 }
 
-pub(super) fn present_time<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
-    time::serde::rfc3339::option::deserialize(deserializer).map(Some)
-}
-
 #[cfg(all(test, feature = "dev"))]
 mod route_tests;
 
@@ -404,6 +399,9 @@ mod tests {
     #[test]
     fn a_patch_tells_null_from_absent() {
         let read = |text| serde_json::from_str::<ApiKeyUpdate>(text);
+        let naive = read(r#"{"expires_at": "2026-01-31T12:00:00"}"#).expect("a patch").expires_at;
+        assert_eq!(naive, read(r#"{"expires_at": "2026-01-31T12:00:00Z"}"#).expect("a patch").expires_at);
+        assert!(naive.flatten().is_some());
         let body = read(r#"{"description": null, "expires_at": null, "rate_limit": 5}"#).expect("a patch");
         assert_eq!(body.description, Some(None));
         assert_eq!(body.expires_at, Some(None));

@@ -22,6 +22,7 @@ mod jobs;
 mod login;
 mod me;
 mod metrics;
+mod moments;
 mod openapi;
 mod paging;
 mod paths;
