@@ -2,7 +2,8 @@
 //! their own. No secret is ever logged.
 
 use std::fmt::Debug;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
@@ -43,15 +44,45 @@ pub fn start(log: &LogConfig, metrics: &MetricsConfig) -> Result<(), BuildError>
     if metrics.enabled { serve(metrics) } else { Ok(()) }
 }
 
-/// Listens where Prometheus asks, in a task of its own.
+/// Listens where Prometheus asks, in a task of its own. Where another process does, such as the worker beside the api
+/// with the same environment, this one goes on without: nothing that anybody asks of it depends on being counted.
 fn serve(config: &MetricsConfig) -> Result<(), BuildError> {
-    PrometheusBuilder::new()
-        .with_http_listener(config.bind_address)
+    let address = config.bind_address;
+    let installed = PrometheusBuilder::new()
+        .with_http_listener(address)
         .set_buckets(&BUCKETS)?
         .set_buckets_for_metric(Matcher::Prefix(SIZE_NAMES.to_owned()), &SIZES)?
-        .install()?;
-    tracing::info!(address = %config.bind_address, "metrics are served");
-    Ok(())
+        .install();
+    match installed {
+        Ok(()) => {
+            tracing::info!(%address, "metrics are served");
+            begin_at_zero();
+            Ok(())
+        }
+        Err(BuildError::FailedToCreateHTTPListener(_)) if is_in_use(address) => {
+            tracing::warn!(%address, "another program has METRICS_BIND_ADDRESS: this process serves no metrics");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_in_use(address: SocketAddr) -> bool {
+    TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}
+
+/// What is counted shows from the beginning, where its labels are known: a rate of what is not there is no zero.
+fn begin_at_zero() {
+    metrics::counter!("scaidns_db_queries_total").absolute(0);
+    metrics::counter!("scaidns_unknown_callers_total").absolute(0);
+    metrics::counter!("scaidns_pdns_requests_total", "status" => "none").absolute(0);
+    for result in ["valid", "invalid", "error"] {
+        metrics::counter!("scaidns_validation_checks_total", "result" => result).absolute(0);
+    }
+    for status in ["ignored", "refused"] {
+        let labels = [("event_type", "unknown"), ("status", status)];
+        metrics::counter!("scaidns_webhook_events_total", &labels).absolute(0);
+    }
 }
 
 /// Counts and times the statements that sqlx tells of.
@@ -79,4 +110,18 @@ impl Visit for Elapsed {
     }
 
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_another_process_has_stops_nothing() {
+        let other = TcpListener::bind("127.0.0.1:0").expect("an address");
+        let taken = MetricsConfig { enabled: true, bind_address: other.local_addr().expect("an address") };
+        serve(&taken).expect("it goes on without metrics");
+        let elsewhere = MetricsConfig { enabled: true, bind_address: "192.0.2.1:9090".parse().expect("an address") };
+        assert!(serve(&elsewhere).is_err(), "an address that is not this machine's is a mistake");
+    }
 }

@@ -72,6 +72,8 @@ pub struct Caller {
     pub actor: Actor,
     /// The tenant acted in.
     pub tenant: TenantId,
+    /// It has said that it acts in this one (`X-Tenant-ID`): its lists are this tenant's, even the platform admin's.
+    pub has_chosen_tenant: bool,
     pub assignments: Vec<Assignment>,
     /// A key's `scopes`: narrows everything else; None narrows nothing.
     pub scopes: Option<PermissionSet>,
@@ -83,7 +85,14 @@ impl Caller {
     /// The program itself, of which the audit log has this name: it holds nothing, and asks no decision.
     pub fn system(name: &'static str, tenant: TenantId) -> Self {
         let actor = Actor::System { name };
-        Self { actor, tenant, assignments: Vec::new(), scopes: None, decisions: Decisions::default() }
+        Self {
+            actor,
+            tenant,
+            has_chosen_tenant: false,
+            assignments: Vec::new(),
+            scopes: None,
+            decisions: Decisions::default(),
+        }
     }
 
     /// What the caller holds in the tenant it acts in, as a whole (not counting single zones).
@@ -150,7 +159,16 @@ impl Caller {
 
     pub fn is_tenant_admin(&self) -> bool {
         self.is_platform_admin()
-            || self.holds_role(SystemRole::TenantAdmin, |scope| *scope == AssignmentScope::Tenant(self.tenant))
+            || self.holds_role(SystemRole::TenantAdmin, |scope| match scope {
+                AssignmentScope::Platform => true,
+                AssignmentScope::Tenant(tenant) => *tenant == self.tenant,
+                AssignmentScope::Zone(_) | AssignmentScope::Records(..) => false,
+            })
+    }
+
+    /// Whether the caller holds something in every tenant, and so may act in each.
+    pub fn holds_on_platform(&self) -> bool {
+        self.assignments.iter().any(|assignment| assignment.scope == AssignmentScope::Platform)
     }
 
     pub fn is_api_key(&self) -> bool {

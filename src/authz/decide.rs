@@ -144,13 +144,16 @@ impl Visibility {
         Self { tenant, zones: None }
     }
 
+    /// Whose rows a list shows: to the platform's admin those of all tenants, unless it has chosen one.
+    pub fn of_list(caller: &Caller) -> Self {
+        let all = caller.is_platform_admin() && !caller.has_chosen_tenant;
+        Self { tenant: (!all).then_some(caller.tenant), zones: None }
+    }
+
     /// The zones that `caller` may read: for lists.
     pub fn of_zones(caller: &Caller) -> Self {
-        if caller.is_platform_admin() {
-            return Self { tenant: None, zones: None };
-        }
-        let all = caller.tenant_permissions().contains(Permission::DomainsRead);
-        Self { tenant: Some(caller.tenant), zones: if all { None } else { Some(caller.readable_zones()) } }
+        let all = caller.is_platform_admin() || caller.tenant_permissions().contains(Permission::DomainsRead);
+        Self { zones: (!all).then(|| caller.readable_zones()), ..Self::of_list(caller) }
     }
 
     /// The program itself: recovery and jobs. Not for requests.

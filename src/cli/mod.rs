@@ -20,7 +20,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::service::Services;
-use crate::storage::Db;
+use crate::storage::{Db, StorageError};
 use crate::{app, telemetry};
 
 pub use exit::Failure;
@@ -113,7 +113,10 @@ async fn worker() -> anyhow::Result<()> {
 async fn migrate() -> anyhow::Result<()> {
     let config = configuration()?;
     let db = Db::lazy(&config.database)?;
-    db.migrate().await?;
+    if let Err(error) = db.migrate().await {
+        let is_away = matches!(db.ping().await, Err(StorageError::Unavailable(_) | StorageError::NotAsked(_)));
+        return Err(if is_away { Failure::Upstream(error.to_string()).into() } else { error.into() });
+    }
     println!("the database is up to date");
     Ok(())
 }

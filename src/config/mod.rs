@@ -41,7 +41,7 @@ pub struct Config {
     /// `ALLOW_PRIVATE_TARGETS`: CIDRs beyond the globally reachable addresses that tenants may name as masters and
     /// secondaries.
     pub allow_private_targets: Vec<IpNet>,
-    /// `CORS_ORIGINS`: origins of browsers that may call the API.
+    /// `CORS_ORIGINS`: origins of browsers that may call the API; `*` is any.
     pub cors_origins: Vec<String>,
     pub log: LogConfig,
     pub rate_limits: RateLimitConfig,
@@ -94,7 +94,7 @@ pub struct RedisConfig {
 
 #[derive(Clone, Debug)]
 pub struct PdnsConfig {
-    /// `PDNS_API_URL`, without `/api/v1`.
+    /// `PDNS_API_URL`, without `/api/v1`, which is taken off where it stands.
     pub api_url: String,
     /// `PDNS_API_KEY`.
     pub api_key: SecretString,
@@ -173,7 +173,7 @@ pub struct DnssecConfig {
 
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// `LOG_LEVEL`, default `info`.
+    /// `LOG_LEVEL`, default `info`: a level, or a filter of targets.
     pub level: String,
     /// `LOG_FORMAT`: text (default) or json.
     pub json: bool,
@@ -221,6 +221,8 @@ impl Config {
         let worker_max_jobs = r.bounded("WORKER_MAX_JOBS", arq_max_jobs, 1, 1_000);
         let max_connections: usize = r.bounded("HTTP_MAX_CONNECTIONS", 900, 1, 1_000_000);
         let quarter = max_connections.div_ceil(4);
+        // one connection carries all that is asked of Redis; what the variable says is checked, and enough
+        let _: u32 = r.bounded("REDIS_MAX_CONNECTIONS", 20, 1, 100_000);
         let config = Self {
             environment,
             bind_address: r.parsed("BIND_ADDRESS", "127.0.0.1:8000"),
@@ -229,9 +231,9 @@ impl Config {
                 url: r.database_url("DATABASE_URL"),
                 pool_size: r.bounded("DATABASE_POOL_SIZE", 20, 1, 1_000),
             },
-            redis: RedisConfig { url: r.url_with_scheme("REDIS_URL", &["redis", "rediss"]) },
+            redis: RedisConfig { url: r.redis_url("REDIS_URL") },
             pdns: PdnsConfig {
-                api_url: r.http_url("PDNS_API_URL"),
+                api_url: without_api_path(r.http_url("PDNS_API_URL")),
                 api_key: r.required_secret("PDNS_API_KEY"),
                 dns_address: r.host_and_port("PDNS_DNS_ADDRESS", 53),
             },
@@ -264,7 +266,7 @@ impl Config {
             allow_private_targets: r.networks("ALLOW_PRIVATE_TARGETS"),
             cors_origins: r.origins("CORS_ORIGINS"),
             log: LogConfig {
-                level: r.text("LOG_LEVEL", "info").to_ascii_lowercase(),
+                level: r.log_level("LOG_LEVEL"),
                 json: r.choice("LOG_FORMAT", &[("text", false), ("json", true)], false),
             },
             metrics: MetricsConfig {
@@ -293,6 +295,11 @@ impl Config {
         }
         reader.finish(config)
     }
+}
+
+/// Where PowerDNS is, as some write it with the path that is the same everywhere.
+fn without_api_path(url: String) -> String {
+    url.strip_suffix("/api/v1").map_or(url.clone(), |base| base.trim_end_matches('/').to_owned())
 }
 
 fn dnssec(r: &mut Reader<'_>) -> DnssecConfig {
@@ -368,6 +375,70 @@ mod tests {
             assert!(names.contains(&name), "{name} in {names:?}");
         }
         assert_eq!(names.len(), 4);
+    }
+
+    #[test]
+    fn what_would_fail_later_is_reported_at_once_and_no_password_with_it() {
+        for (name, value) in [
+            ("API_KEY_PEPPER", ","),
+            ("SCAIKEY_WEBHOOK_SECRET", " , ,"),
+            ("AUDIT_SEAL_KEY", ","),
+            ("VALIDATION_RESOLVERS", ","),
+            ("REDIS_MAX_CONNECTIONS", "many"),
+            ("REDIS_MAX_CONNECTIONS", "0"),
+            ("REDIS_URL", "redis://:hunter2@h/notadb"),
+            ("REDIS_URL", "http://:hunter2@h/"),
+            ("DATABASE_URL", "mysql://u:hunter2@localhost/db?ssl-mode=perhaps"),
+            ("DATABASE_URL", "postgres://u:hunter2@localhost/db"),
+            ("EXTERNAL_URL", "htps://u:hunter2@dns.example"),
+            ("PDNS_API_URL", "u:hunter2@localhost:8081"),
+            ("SCAIKEY_URL", "//u:hunter2@id.example"),
+        ] {
+            let mut environment = complete();
+            environment.insert(name, value);
+            let problems = read(&environment).err().unwrap_or_else(|| panic!("{name}={value} is taken"));
+            let names: Vec<&str> = problems.0.iter().map(|problem| problem.variable.as_str()).collect();
+            assert_eq!(names, [name], "{value}");
+            assert!(!problems.to_string().contains("hunter2"), "{problems}");
+        }
+    }
+
+    #[test]
+    fn what_is_meant_is_taken() {
+        let mut environment = complete();
+        environment.extend([
+            ("PDNS_API_URL", "http://localhost:8081/api/v1/"),
+            ("CORS_ORIGINS", "*"),
+            ("REDIS_MAX_CONNECTIONS", "50"),
+            ("REDIS_URL", "redis://:secret@localhost:6379/3"),
+        ]);
+        let config = read(&environment).expect("complete");
+        assert_eq!(config.pdns.api_url, "http://localhost:8081");
+        assert_eq!(config.cors_origins, ["*"]);
+    }
+
+    #[test]
+    fn a_log_level_is_one_or_a_filter() {
+        let level = |text: &'static str| {
+            let mut environment = complete();
+            environment.insert("LOG_LEVEL", text);
+            read(&environment).map(|config| config.log.level).ok()
+        };
+        for (text, is) in [
+            ("", "info"),
+            ("DEBUG", "debug"),
+            ("Warning", "warn"),
+            ("CRITICAL", "error"),
+            ("fatal", "error"),
+            ("info,sqlx=debug", "info,sqlx=debug"),
+            ("WARNING, scaidns::http=trace", "warn,scaidns::http=trace"),
+            ("scaidns=debug", "scaidns=debug"),
+        ] {
+            assert_eq!(level(text).as_deref(), Some(is), "{text}");
+        }
+        for text in ["verbose", "3", "off", "info,sqlx", "scaidns=loud", ","] {
+            assert_eq!(level(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use redis::IntoConnectionInfo;
 use secrecy::SecretString;
+use sqlx::mysql::MySqlConnectOptions;
+use tracing_subscriber::filter::Directive;
 
 /// One variable that is missing or malformed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +97,11 @@ impl<'a> Reader<'a> {
     }
 
     fn split_secrets(&mut self, name: &str, value: &str, least: usize) -> Vec<SecretString> {
-        split(value)
+        let secrets = split(value);
+        if secrets.is_empty() && !value.is_empty() {
+            self.problem(name, "names none");
+        }
+        secrets
             .into_iter()
             .map(|secret| {
                 self.check_length(name, &secret, least);
@@ -161,22 +168,42 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// One of five levels, also by the names that other programs have for them, or a filter such as `info,sqlx=debug`. A
+    /// bare word that is no level would be taken for a target, and nothing logged.
+    pub fn log_level(&mut self, name: &str) -> String {
+        const DEFAULT: &str = "info";
+        let value = self.text(name, DEFAULT);
+        let parts: Option<Vec<String>> = split(&value).iter().map(|part| log_directive(part)).collect();
+        match parts.filter(|parts| !parts.is_empty()) {
+            Some(parts) => parts.join(","),
+            None => {
+                let message = "must be trace, debug, info, warn or error, or a filter such as info,sqlx=debug";
+                self.problem(name, format!("{message}, is {value:?}"));
+                DEFAULT.to_owned()
+            }
+        }
+    }
+
+    /// The value may hold a password, so it is not repeated in the message.
     pub fn http_url(&mut self, name: &str) -> String {
         let value = self.required(name);
         let valid =
             reqwest::Url::parse(&value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         if !value.is_empty() && !valid {
-            self.problem(name, format!("must be an http or https URL, is {value:?}"));
+            self.problem(name, "must be a URL that begins with http:// or https://");
         }
         value.trim_end_matches('/').to_owned()
     }
 
     /// The value may hold a password, so it is not repeated in the message.
-    pub fn url_with_scheme(&mut self, name: &str, schemes: &[&str]) -> SecretString {
+    pub fn redis_url(&mut self, name: &str) -> SecretString {
+        let schemes = ["redis", "rediss"];
         let value = self.required(name);
         let valid = reqwest::Url::parse(&value).is_ok_and(|url| schemes.contains(&url.scheme()));
         if !value.is_empty() && !valid {
             self.problem(name, format!("must be a URL that begins with {}://", schemes.join(":// or ")));
+        } else if valid && value.as_str().into_connection_info().is_err() {
+            self.problem(name, "must be a URL of the form redis://user:password@host:port/number");
         }
         value.into()
     }
@@ -184,7 +211,8 @@ impl<'a> Reader<'a> {
     pub fn database_url(&mut self, name: &str) -> SecretString {
         let value =
             self.required(name).replacen("mysql+asyncmy://", "mysql://", 1).replacen("mariadb://", "mysql://", 1);
-        let valid = reqwest::Url::parse(&value).is_ok_and(|url| url.scheme() == "mysql" && url.path().len() > 1);
+        let valid = reqwest::Url::parse(&value).is_ok_and(|url| url.scheme() == "mysql" && url.path().len() > 1)
+            && MySqlConnectOptions::from_str(&value).is_ok();
         if !value.is_empty() && !valid {
             self.problem(name, "must be a URL of the form mysql://user:password@host:port/database");
         }
@@ -195,12 +223,18 @@ impl<'a> Reader<'a> {
         split(&self.text(name, ""))
     }
 
+    /// Origins; `*` is any.
     pub fn origins(&mut self, name: &str) -> Vec<String> {
         let mut origins = Vec::new();
         for item in self.list(name) {
+            if item == "*" {
+                origins.push(item);
+                continue;
+            }
             match reqwest::Url::parse(&item).map(|url| url.origin()) {
                 Ok(origin) if origin.is_tuple() => origins.push(origin.ascii_serialization()),
-                _ => self.problem(name, format!("has {item:?}, which is no origin like https://app.example")),
+                _ => self
+                    .problem(name, format!("has {item:?}, which is neither * nor an origin like https://app.example")),
             }
         }
         origins
@@ -219,7 +253,12 @@ impl<'a> Reader<'a> {
 
     pub fn socket_addresses(&mut self, name: &str, default: &str, port: u16) -> Vec<SocketAddr> {
         let mut addresses = Vec::new();
-        for item in split(&self.text(name, default)) {
+        let value = self.text(name, default);
+        let items = split(&value);
+        if items.is_empty() && !value.is_empty() {
+            self.problem(name, "names none");
+        }
+        for item in items {
             match item.parse::<SocketAddr>().or_else(|_| item.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port))) {
                 Ok(address) => addresses.push(address),
                 Err(_) => self.problem(name, format!("has {item:?}, which is not of the form address[:port]")),
@@ -286,6 +325,24 @@ pub fn duration(text: &str) -> Option<Duration> {
     let most = 100 * 366 * 86_400; // a century, so that no date overflows
     let seconds = number.parse::<u64>().ok()?.checked_mul(unit)?;
     (1..=most).contains(&seconds).then(|| Duration::from_secs(seconds))
+}
+
+/// A part of a filter of the log, if it is one.
+fn log_directive(part: &str) -> Option<String> {
+    if part.contains('=') {
+        return part.parse::<Directive>().is_ok().then(|| part.to_owned());
+    }
+    let level = match part.to_ascii_lowercase().as_str() {
+        "warning" => "warn",
+        "critical" | "fatal" => "error",
+        "trace" => "trace",
+        "debug" => "debug",
+        "info" => "info",
+        "warn" => "warn",
+        "error" => "error",
+        _ => return None,
+    };
+    Some(level.to_owned())
 }
 
 fn split(value: &str) -> Vec<String> {

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use sha2::Sha256;
 
 use super::{Outcome, now, seeds_of, text};
-use crate::scaikey::{Event, check_signature};
+use crate::scaikey::{Event, Told, check_signature};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const BODY: &str = r#"{"event_id":"evt_1","event_type":"user.created","timestamp":"2026-01-01T00:00:00Z","data":{"id":"usr_1","status":"ACTIVE"},"tenant_id":"tnt_1","actor":{"id":"usr_2","type":"user"}}"#;
@@ -34,7 +34,9 @@ pub fn run(input: &[u8]) -> Outcome {
         assert!(age <= 300, "signed {age} s ago");
     }
     match Event::parse(body.as_bytes(), Some("evt_header"), None, now()) {
-        Ok(event) => format!("{good} {:?}", std::mem::discriminant(&event.happened)),
+        Ok(Told::Event(event)) => format!("{good} {:?}", std::mem::discriminant(&event.happened)),
+        Ok(Told::Unknown { .. }) => format!("{good} unknown"),
+        Ok(Told::Unusable { reason, .. }) => format!("{good} {reason}"),
         Err(error) => format!("{good} {error}"),
     }
 }

@@ -14,9 +14,10 @@ use crate::service::Services;
 use crate::service::grants::{self, GrantPage, GrantPatch, NewGrant, grant_type};
 use crate::storage::access_grants::GrantRow;
 
-use super::api_keys::{present, present_time};
+use super::api_keys::present;
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, flag};
+use super::moments;
 use super::paging::{Page, decode_cursor, page_request};
 use super::roles::HolderType;
 
@@ -69,7 +70,7 @@ pub struct AccessGrantCreate {
     #[serde(default)]
     #[schema(min_items = 1, max_items = 100, example = json!(["A", "AAAA"]))]
     pub record_types: Option<Vec<String>>,
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, deserialize_with = "moments::optional")]
     pub expires_at: Option<OffsetDateTime>,
     #[serde(default)]
     #[schema(max_length = 1000)]
@@ -89,7 +90,7 @@ pub struct AccessGrantUpdate {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 100, example = json!(["A"]))]
     pub record_types: Option<Option<Vec<String>>>,
-    #[serde(default, deserialize_with = "present_time")]
+    #[serde(default, deserialize_with = "moments::present")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Option<OffsetDateTime>>,
     #[serde(default, deserialize_with = "present")]

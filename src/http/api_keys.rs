@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::{Extension, Json};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::service::Services;
 use crate::service::api_keys::{self, ApiKeyPatch, IssuedKey, KeyPage, NewApiKey, SourceReference, key_id};
+use crate::service::{Context, Services};
 use crate::storage::api_keys::{ApiKeyRow, Source};
 
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated, OptionalJson, flag};
 use super::idempotency::ShownOnce;
+use super::moments;
 use super::paging::{Page, decode_cursor, page_request};
 
 /// A key, without its secret.
@@ -108,7 +110,7 @@ pub struct ApiKeyCreate {
     #[serde(default)]
     #[schema(max_items = 100, example = json!(["192.0.2.0/24"]))]
     pub ip_whitelist: Option<Vec<String>>,
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, deserialize_with = "moments::optional")]
     pub expires_at: Option<OffsetDateTime>,
 }
 
@@ -130,7 +132,7 @@ pub struct ApiKeyUpdate {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<String>>, max_items = 100)]
     pub ip_whitelist: Option<Option<Vec<String>>>,
-    #[serde(default, deserialize_with = "present_time")]
+    #[serde(default, deserialize_with = "moments::present")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Option<OffsetDateTime>>,
 }
@@ -157,11 +159,47 @@ pub struct ApiKeyListQuery {
     include_revoked: bool,
 }
 
+/// A request of somebody with a token. A key never manages keys: that comes before whatever it asks.
+pub struct Person(Context);
+
+impl FromRequestParts<Arc<Services>> for Person {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, ApiError> {
+        Authenticated::from_request_parts(parts, services).await.and_then(Self::admit)
+    }
+}
+
+impl Person {
+    fn admit(Authenticated(context): Authenticated) -> Result<Self, ApiError> {
+        match context.caller.is_api_key() {
+            true => Err(api_keys::key_not_accepted().into()),
+            false => Ok(Self(context)),
+        }
+    }
+}
+
+/// The same with a body. It is read before a key is refused: of a connection that ends over an unread body nothing may
+/// be heard any more.
+pub struct PersonWith<B>(Context, B);
+
+impl<B: FromRequest<Arc<Services>, Rejection = ApiError>> FromRequest<Arc<Services>> for PersonWith<B> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let caller = Authenticated::from_request_parts(&mut parts, services).await?;
+        let body = B::from_request(Request::from_parts(parts, body), services).await;
+        let Person(context) = Person::admit(caller)?;
+        Ok(Self(context, body?))
+    }
+}
+
 /// The caller's keys and its groups'; for tenant admins all of the tenant.
 #[utoipa::path(get, path = "/api/v1/api-keys/", tag = "api-keys", params(ApiKeyListQuery),
     responses((status = 200, body = Page<ApiKey>)))]
 pub async fn list(
-    Authenticated(context): Authenticated,
+    Person(context): Person,
     State(services): State<Arc<Services>>,
     ApiQuery(query): ApiQuery<ApiKeyListQuery>,
 ) -> Result<Json<Page<ApiKey>>, ApiError> {
@@ -177,9 +215,8 @@ pub async fn list(
 #[utoipa::path(post, path = "/api/v1/api-keys/", tag = "api-keys", request_body = ApiKeyCreate,
     responses((status = 200, body = ApiKeyWithSecret)))]
 pub async fn create(
-    Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
-    ApiJson(body): ApiJson<ApiKeyCreate>,
+    PersonWith(context, ApiJson(body)): PersonWith<ApiJson<ApiKeyCreate>>,
 ) -> Result<Secret<ApiKeyWithSecret>, ApiError> {
     let issued = api_keys::create(&services, &context, wanted(body)?).await?;
     Ok(shown_once(with_secret(&services, issued)))
@@ -189,7 +226,7 @@ pub async fn create(
 #[utoipa::path(get, path = "/api/v1/api-keys/{key_id}", tag = "api-keys", params(("key_id" = String, Path)),
     responses((status = 200, body = ApiKey)))]
 pub async fn get(
-    Authenticated(context): Authenticated,
+    Person(context): Person,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Json<ApiKey>, ApiError> {
@@ -201,10 +238,9 @@ pub async fn get(
 #[utoipa::path(patch, path = "/api/v1/api-keys/{key_id}", tag = "api-keys", params(("key_id" = String, Path)),
     request_body = ApiKeyUpdate, responses((status = 200, body = ApiKey)))]
 pub async fn update(
-    Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
-    ApiJson(body): ApiJson<ApiKeyUpdate>,
+    PersonWith(context, ApiJson(body)): PersonWith<ApiJson<ApiKeyUpdate>>,
 ) -> Result<Json<ApiKey>, ApiError> {
     let key = api_keys::update(&services, &context, key_id(&id)?, patch(body)).await?;
     Ok(Json(item(&services, key)))
@@ -214,7 +250,7 @@ pub async fn update(
 #[utoipa::path(delete, path = "/api/v1/api-keys/{key_id}", tag = "api-keys", params(("key_id" = String, Path)),
     responses((status = 204)))]
 pub async fn delete(
-    Authenticated(context): Authenticated,
+    Person(context): Person,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
 ) -> Result<StatusCode, ApiError> {
@@ -226,7 +262,7 @@ pub async fn delete(
 #[utoipa::path(post, path = "/api/v1/api-keys/{key_id}/regenerate", tag = "api-keys",
     params(("key_id" = String, Path)), responses((status = 200, body = ApiKeyWithSecret)))]
 pub async fn regenerate(
-    Authenticated(context): Authenticated,
+    Person(context): Person,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Secret<ApiKeyWithSecret>, ApiError> {
@@ -245,10 +281,9 @@ fn shown_once(key: ApiKeyWithSecret) -> Secret<ApiKeyWithSecret> {
 #[utoipa::path(post, path = "/api/v1/api-keys/{key_id}/revoke", tag = "api-keys",
     params(("key_id" = String, Path)), request_body = Option<ApiKeyRevoke>, responses((status = 200, body = ApiKey)))]
 pub async fn revoke(
-    Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
-    OptionalJson(body): OptionalJson<Option<ApiKeyRevoke>>,
+    PersonWith(context, OptionalJson(body)): PersonWith<OptionalJson<Option<ApiKeyRevoke>>>,
 ) -> Result<Json<ApiKey>, ApiError> {
     let key = api_keys::revoke(&services, &context, key_id(&id)?, body.and_then(|body| body.reason)).await?;
     Ok(Json(item(&services, key)))
@@ -258,7 +293,7 @@ pub async fn revoke(
 #[utoipa::path(post, path = "/api/v1/api-keys/{key_id}/activate", tag = "api-keys",
     params(("key_id" = String, Path)), responses((status = 200, body = ApiKey)))]
 pub async fn activate(
-    Authenticated(context): Authenticated,
+    Person(context): Person,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Json<ApiKey>, ApiError> {
@@ -354,12 +389,6 @@ pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializ
     T::deserialize(deserializer).map(Some)
 }
 
-pub(super) fn present_time<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
-    time::serde::rfc3339::option::deserialize(deserializer).map(Some)
-}
-
 #[cfg(all(test, feature = "dev"))]
 mod route_tests;
 
@@ -370,6 +399,9 @@ mod tests {
     #[test]
     fn a_patch_tells_null_from_absent() {
         let read = |text| serde_json::from_str::<ApiKeyUpdate>(text);
+        let naive = read(r#"{"expires_at": "2026-01-31T12:00:00"}"#).expect("a patch").expires_at;
+        assert_eq!(naive, read(r#"{"expires_at": "2026-01-31T12:00:00Z"}"#).expect("a patch").expires_at);
+        assert!(naive.flatten().is_some());
         let body = read(r#"{"description": null, "expires_at": null, "rate_limit": 5}"#).expect("a patch");
         assert_eq!(body.description, Some(None));
         assert_eq!(body.expires_at, Some(None));

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, Time, UtcOffset};
 use utoipa::{IntoParams, ToSchema};
@@ -19,6 +18,7 @@ use crate::storage::audit_log::AuditFilter;
 
 use super::error::ApiError;
 use super::extract::{ApiPath, ApiQuery, Authenticated};
+use super::moments;
 use super::paging::{Page, decode_cursor, page_request};
 
 /// Longer than anything that a filter is compared with.
@@ -82,7 +82,7 @@ pub struct AuditLogQuery {
     resource_type: Option<String>,
     #[param(max_length = 64)]
     resource_id: Option<String>,
-    /// A day, or a moment in ISO 8601; inclusive.
+    /// A day, or a moment in ISO 8601, in UTC where it has no offset; inclusive.
     #[param(example = "2026-01-31")]
     start_date: Option<String>,
     /// A day, or a moment in ISO 8601; inclusive.
@@ -169,7 +169,7 @@ fn moment(field: &str, text: Option<String>, time_of_day: Time) -> Result<Option
             .ok()
             .map(|day| day.with_time(time_of_day).assume_utc())
     };
-    let parsed = OffsetDateTime::parse(&text, &Rfc3339).ok().or_else(day);
+    let parsed = moments::moment(&text).or_else(day);
     let utc = parsed.and_then(|at| at.checked_to_offset(UtcOffset::UTC));
     match utc.filter(|at| (1970..=9998).contains(&at.year())) {
         Some(at) => Ok(Some(at)),
@@ -226,8 +226,10 @@ mod tests {
         let at = |text: &str, time| moment("start_date", Some(text.to_owned()), time).ok().flatten();
         let (first, last) = (at("2026-01-31", Time::MIDNIGHT), at("2026-01-31", Time::MAX));
         assert!(first < last && last < at("2026-02-01", Time::MIDNIGHT));
-        assert_eq!(at("2026-01-31T01:00:00+01:00", Time::MAX), first);
-        for bad in ["", "soon", "2026-02-30", "0000-01-01T00:00:00+23:59", "9999-12-31", "2026-01-31T00:00:00"] {
+        for same in ["2026-01-31T01:00:00+01:00", "2026-01-31T00:00:00", "2026-01-31T00:00:00.000000"] {
+            assert_eq!(at(same, Time::MAX), first, "{same}");
+        }
+        for bad in ["", "soon", "2026-02-30", "0000-01-01T00:00:00+23:59", "9999-12-31", "2026-01-31 00:00:00"] {
             assert!(at(bad, Time::MIDNIGHT).is_none(), "{bad:?}");
         }
     }

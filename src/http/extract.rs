@@ -170,12 +170,12 @@ impl FromRequestParts<Arc<Services>> for Authenticated {
                     let message = "A key acts in its own tenant only; X-Tenant-ID cannot be sent beside it";
                     return Err(ApiError::new(StatusCode::BAD_REQUEST, "tenant_with_key", message));
                 }
-                services.identity.caller_by_api_key(key, request.ip_address).await?
+                services.identity.caller_by_api_key(key, &request).await?
             }
             (None, Some(value)) => {
                 let token = bearer(value)
                     .ok_or_else(|| Error::Unauthenticated("Authorization must be a Bearer token".into()))?;
-                services.identity.caller_by_token(token, tenant).await?
+                services.identity.caller_by_token(token, tenant, &request).await?
             }
         };
         rate_limit::count(services, &known, &request).await?;

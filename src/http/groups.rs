@@ -9,15 +9,17 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use crate::ids;
 use crate::service::Services;
+use crate::service::people::PeoplePage;
 use crate::service::people::groups::{self, CountedGroup, GroupPatch, NewGroup};
 use crate::storage::directory::GroupRow;
-use crate::storage::directory::lists::MemberRow;
+use crate::storage::directory::lists::{MemberPlace, MemberRow};
 
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
-use super::paging::{Page, page_request};
-use super::people::{Asked, PeopleQuery, answer};
+use super::paging::{Page, decode_cursor, page_request};
+use super::people::{Asked, PeopleQuery, answer, bad_cursor};
 use super::users::OfTenant;
 
 #[derive(Serialize, ToSchema)]
@@ -112,6 +114,8 @@ pub struct MembersQuery {
     page: Option<u32>,
     #[param(minimum = 1, maximum = 100, default = 50)]
     page_size: Option<u32>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
 }
 
 /// Groups of the tenant, by name; for the platform's admin those of all tenants.
@@ -185,12 +189,20 @@ pub async fn members(
     Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
     ApiPath(id): ApiPath<String>,
-    ApiQuery(MembersQuery { page, page_size }): ApiQuery<MembersQuery>,
+    ApiQuery(MembersQuery { page, page_size, cursor }): ApiQuery<MembersQuery>,
 ) -> Result<Json<Page<GroupMember>>, ApiError> {
     let page = page_request(page, page_size)?;
-    let found = groups::members(&services, &context, &id, page).await?;
-    let data = found.rows.into_iter().map(GroupMember::from).collect();
-    Ok(Json(Page::new(&page, data, found.total, None::<()>)))
+    let after = match decode_cursor::<(String, String, String)>(cursor.as_deref())? {
+        Some((member_type, name, id)) if ["group", "user"].contains(&member_type.as_str()) => {
+            Some(MemberPlace { member_type, name, id: ids::decode(&id).ok_or_else(bad_cursor)? })
+        }
+        Some(_) => return Err(bad_cursor().into()),
+        None => None,
+    };
+    let PeoplePage { rows, total, more } = groups::members(&services, &context, &id, page, after).await?;
+    let next = rows.last().filter(|_| more).map(MemberRow::place);
+    let next = next.map(|MemberPlace { member_type, name, id }| (member_type, name, ids::encode(id)));
+    Ok(Json(Page::new(&page, rows.into_iter().map(GroupMember::from).collect(), total, next)))
 }
 
 /// Puts a user or a group into the group, in ScaiKey.

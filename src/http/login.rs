@@ -15,7 +15,7 @@ use crate::service::identity::{HeldRole, Profile, TokenProfile};
 use crate::service::login::{self, LoginConfig, Validated};
 
 use super::error::ApiError;
-use super::extract::{ApiJson, OptionalJson, PresentedToken};
+use super::extract::{Anonymous, ApiJson, OptionalJson, PresentedToken};
 use super::idempotency::ShownOnce;
 
 /// How to log in: OpenID Connect, authorization code with PKCE (S256).
@@ -176,11 +176,11 @@ pub async fn logout(
 #[utoipa::path(post, path = "/api/v1/auth/validate", tag = "auth", request_body = ValidateRequest,
     responses((status = 200, body = ValidateResponse)))]
 pub async fn validate(
+    Anonymous(request): Anonymous,
     State(services): State<Arc<Services>>,
-    ApiJson(request): ApiJson<ValidateRequest>,
+    ApiJson(ValidateRequest { token }): ApiJson<ValidateRequest>,
 ) -> Result<Json<ValidateResponse>, ApiError> {
-    let ValidateRequest { token } = request;
-    Ok(Json(login::validate(&services, &token).await?.into()))
+    Ok(Json(login::validate(&services, &request, &token).await?.into()))
 }
 
 impl From<LoginConfig> for AuthConfig {

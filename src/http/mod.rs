@@ -22,6 +22,7 @@ mod jobs;
 mod login;
 mod me;
 mod metrics;
+mod moments;
 mod openapi;
 mod paging;
 mod paths;
@@ -51,11 +52,14 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_request};
+use axum::response::IntoResponse;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::CorsLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::service::Services;
+
+use rate_limit::Counted;
 
 pub use openapi::document;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -90,12 +94,13 @@ pub fn router(services: Arc<Services>) -> Router {
 
 /// Browsers of other origins get in only where the operator names them.
 fn cors(origins: &[String]) -> CorsLayer {
+    let any = origins.iter().any(|origin| origin == "*");
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     if origins.is_empty() {
         return CorsLayer::new();
     }
     CorsLayer::new()
-        .allow_origin(origins)
+        .allow_origin(if any { AllowOrigin::any() } else { AllowOrigin::list(origins) })
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
@@ -115,10 +120,12 @@ fn cors(origins: &[String]) -> CorsLayer {
         )
 }
 
-async fn not_found(uri: Uri) -> error::ApiError {
-    error::ApiError::new(StatusCode::NOT_FOUND, "not_found", format!("There is nothing at {}", uri.path()))
+async fn not_found(Counted(mark): Counted, uri: Uri) -> impl IntoResponse {
+    let message = format!("There is nothing at {}", uri.path());
+    (mark, error::ApiError::new(StatusCode::NOT_FOUND, "not_found", message))
 }
 
-async fn method_not_allowed() -> error::ApiError {
-    error::ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not allowed here")
+async fn method_not_allowed(Counted(mark): Counted) -> impl IntoResponse {
+    let message = "This method is not allowed here";
+    (mark, error::ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message))
 }

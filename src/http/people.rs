@@ -60,7 +60,8 @@ impl PeopleQuery {
     }
 }
 
-fn bad_cursor() -> Error {
+/// What is no cursor of the list.
+pub fn bad_cursor() -> Error {
     Error::schema(&["query", "cursor"], "is not a cursor of this list")
 }
 

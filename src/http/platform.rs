@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -143,15 +142,14 @@ pub async fn get_nameservers(
 /// Sets the platform's nameservers. A job brings them into the NS records and the SOA of all domains; those that are
 /// set next end it.
 #[utoipa::path(put, path = "/api/v1/admin/nameservers", tag = "platform", operation_id = "put_nameservers",
-    request_body = PutNameservers, responses((status = 202, body = NameserversAccepted)))]
+    request_body = PutNameservers, responses((status = 200, body = NameserversAccepted)))]
 pub async fn put_nameservers(
     Authenticated(context): Authenticated,
     State(services): State<Arc<Services>>,
     ApiJson(body): ApiJson<PutNameservers>,
-) -> Result<(StatusCode, Json<NameserversAccepted>), ApiError> {
+) -> Result<Json<NameserversAccepted>, ApiError> {
     let (set, job) = nameservers::put(&services, &context, &body.nameservers).await?;
-    let accepted = NameserversAccepted { nameservers: set.into(), job_id: job.to_string() };
-    Ok((StatusCode::ACCEPTED, Json(accepted)))
+    Ok(Json(NameserversAccepted { nameservers: set.into(), job_id: job.to_string() }))
 }
 
 /// The domains below which a tenant's new domain needs no proof.

@@ -4,7 +4,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::Extension;
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,7 +18,7 @@ use crate::service::rate_limits::Standing;
 use crate::service::{ActorRecord, RequestInfo, Services};
 
 use super::error::{ApiError, ErrorCode};
-use super::extract::client_address;
+use super::extract::{Authenticated, client_address};
 use super::openapi::OPEN_PATHS;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -29,6 +31,35 @@ pub const HEADERS: [HeaderName; 3] = [LIMIT, REMAINING, RESET];
 const HEALTH: &str = "/health/";
 /// Its callers sign what they send; only those who do not are counted.
 pub const WEBHOOKS: &str = "/api/v1/webhooks/";
+
+/// Pages for people, which look at no credentials.
+const PAGES: [&str; 2] = ["/docs", "/api/v1/openapi.json"];
+
+/// Beside an answer that is no 401: the credentials were wrong all the same.
+#[derive(Clone, Copy)]
+pub struct WrongCredentials;
+
+/// For where there is nothing to call: whoever comes with right credentials is counted as everywhere.
+pub struct Counted(pub Option<Extension<WrongCredentials>>);
+
+impl FromRequestParts<Arc<Services>> for Counted {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Response> {
+        if !has_credentials(&parts.headers) {
+            return Ok(Self(None));
+        }
+        let refused = match Authenticated::from_request_parts(parts, services).await {
+            Ok(_) => return Ok(Self(None)),
+            Err(error) => error.into_response(),
+        };
+        match refused.status() {
+            StatusCode::TOO_MANY_REQUESTS => Err(refused),
+            StatusCode::UNAUTHORIZED => Ok(Self(Some(Extension(WrongCredentials)))),
+            _ => Ok(Self(None)),
+        }
+    }
+}
 
 tokio::task_local! {
     /// Who the caller of this request is and how it stands, once it is known.
@@ -56,7 +87,8 @@ pub async fn count(services: &Services, known: &Known, request: &RequestInfo) ->
 }
 
 /// Counts requests of nobody known before anything is done for them; those whose credentials are wrong, when that is
-/// found out: somebody else's mistakes never shut out who has the right ones from the same address.
+/// found out: somebody else's mistakes never shut out who has the right ones from the same address. Whoever is known and
+/// refused for something else, or could not be looked up, has made none.
 pub async fn middleware(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if path.starts_with(HEALTH) {
@@ -69,7 +101,7 @@ pub async fn middleware(State(services): State<Arc<Services>>, request: Request,
         Some(address) => services.rate_limits.count_anonymous(address).await.refused,
         None => None,
     };
-    if !signs && (!has_credentials(request.headers()) || OPEN_PATHS.contains(&path)) {
+    if !signs && (!has_credentials(request.headers()) || is_open(path)) {
         return match refused().await {
             Some(seconds) => ApiError::rate_limited(seconds).into_response(),
             None => next.run(request).await,
@@ -84,7 +116,7 @@ pub async fn middleware(State(services): State<Arc<Services>>, request: Request,
                 services.denials.count(&Denial { actor, tenant, request, route }, services.clock.now());
             }
         }
-        None if signs && response.status() != StatusCode::UNAUTHORIZED => {}
+        None if !are_credentials_wrong(&response) => {}
         None => {
             ::metrics::counter!("scaidns_unknown_callers_total").increment(1);
             if let Some(seconds) = refused().await {
@@ -99,6 +131,15 @@ pub async fn middleware(State(services): State<Arc<Services>>, request: Request,
 fn is_denied(response: &Response) -> bool {
     let code = response.extensions().get::<ErrorCode>().map_or("", |ErrorCode(code)| code);
     response.status() == StatusCode::FORBIDDEN && code != "quota_exceeded"
+}
+
+fn are_credentials_wrong(response: &Response) -> bool {
+    response.status() == StatusCode::UNAUTHORIZED || response.extensions().get::<WrongCredentials>().is_some()
+}
+
+/// Whether nobody looks at credentials there.
+fn is_open(path: &str) -> bool {
+    OPEN_PATHS.contains(&path) || PAGES.iter().any(|page| path.starts_with(page))
 }
 
 fn has_credentials(headers: &HeaderMap) -> bool {

@@ -11,9 +11,8 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::service::Services;
-use crate::service::people::users::{self, NewUser, UserPatch};
+use crate::service::people::users::{self, NewUser, ShownUser, UserPatch};
 use crate::storage::directory::UserRow;
-use crate::tenancy::AdminRole;
 
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiPath, ApiQuery, Authenticated};
@@ -33,9 +32,9 @@ pub struct User {
     /// `active`, `suspended` or `inactive`.
     #[schema(example = "active")]
     pub status: String,
-    /// As ScaiKey states it.
+    /// As ScaiKey states it, or by a role that the user holds itself; what it holds by its groups is not looked at.
     pub is_platform_admin: bool,
-    /// As ScaiKey states it; what is assigned here is among the roles.
+    /// Likewise, in the tenant that it belongs to.
     pub is_tenant_admin: bool,
     #[schema(example = "t_01jd3v9q4m8k2x7r5w0n6b1c3d")]
     pub tenant_id: String,
@@ -138,7 +137,7 @@ pub async fn list(
 ) -> Result<Json<Page<User>>, ApiError> {
     let Asked { page, after, status, search } = query.check()?;
     let found = users::list(&services, &context, (status, search, tenant_id), page, after).await?;
-    Ok(Json(answer(page, found, |row| (row.name.clone(), row.id.0), User::from)))
+    Ok(Json(answer(page, found, |user| (user.row.name.clone(), user.row.id.0), User::from)))
 }
 
 /// Makes a user in ScaiKey.
@@ -229,8 +228,8 @@ pub async fn resend_invite(
     Ok(Json(Done { status: "ok" }))
 }
 
-impl From<UserRow> for User {
-    fn from(row: UserRow) -> Self {
+impl From<ShownUser> for User {
+    fn from(ShownUser { row, is_platform_admin, is_tenant_admin }: ShownUser) -> Self {
         let UserRow {
             id,
             scaikey_id,
@@ -238,7 +237,7 @@ impl From<UserRow> for User {
             email,
             name,
             status,
-            admin_role,
+            admin_role: _,
             stated_at: _,
             admin_role_stated_at: _,
             created_at,
@@ -250,8 +249,8 @@ impl From<UserRow> for User {
             email,
             name,
             status: status.as_str().to_owned(),
-            is_platform_admin: admin_role == AdminRole::SuperAdmin,
-            is_tenant_admin: admin_role != AdminRole::None,
+            is_platform_admin,
+            is_tenant_admin,
             tenant_id: tenant.to_string(),
             created_at,
         }

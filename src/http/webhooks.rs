@@ -16,7 +16,7 @@ use crate::service::webhooks::{self, Delivery, Receipt};
 use super::error::ApiError;
 use super::extract::{Anonymous, RawBody, single_header};
 
-/// What came of an event. Without success it is kept and tried again.
+/// What came of an event. Without success it is kept and tried again, unless nothing can ever be done with it.
 #[derive(Serialize, ToSchema)]
 pub struct WebhookAnswer {
     pub success: bool,
@@ -48,8 +48,9 @@ pub async fn scaikey(
 fn delivery<'a>(headers: &'a HeaderMap, body: &'a Bytes) -> Result<Delivery<'a>, ApiError> {
     Ok(Delivery {
         signature: single_header(headers, "x-scaikey-signature")?,
-        event_id: single_header(headers, "x-scaikey-event-id")?,
-        event_type: single_header(headers, "x-scaikey-event-type")?,
+        // neither is signed, and neither is needed: what cannot be read is as if it were not there
+        event_id: single_header(headers, "x-scaikey-event-id").ok().flatten(),
+        event_type: single_header(headers, "x-scaikey-event-type").ok().flatten(),
         body,
     })
 }

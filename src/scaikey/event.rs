@@ -21,9 +21,10 @@ const SIGNATURES_MAX: usize = 4;
 
 /// What the inbox's column holds.
 const EVENT_ID_CHARACTERS_MAX: usize = 128;
+/// Longer than any that is known; of one that is not, no more is said again.
 const EVENT_TYPE_CHARACTERS_MAX: usize = 64;
 
-/// Why an event is not understood.
+/// Why a body is no event at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct EventError(pub String);
@@ -35,8 +36,24 @@ pub struct Event {
     pub event_type: String,
     /// When it happened, by ScaiKey's clock.
     pub at: OffsetDateTime,
-    /// None: of a kind that is not known here.
-    pub happened: Option<Happened>,
+    pub happened: Happened,
+}
+
+/// What a body says.
+#[derive(Clone, Debug)]
+pub enum Told {
+    Event(Event),
+    /// Of a kind that is not known here, whatever else it says.
+    Unknown {
+        id: String,
+        event_type: String,
+    },
+    /// Of a known kind, and nothing can be done with it, however often it is read.
+    Unusable {
+        id: String,
+        event_type: String,
+        reason: String,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -106,27 +123,33 @@ impl Event {
         header_id: Option<&str>,
         header_type: Option<&str>,
         received_at: OffsetDateTime,
-    ) -> Result<Self, EventError> {
+    ) -> Result<Told, EventError> {
         let fields: Map<String, Value> =
             serde_json::from_slice(body).map_err(|error| EventError(format!("no JSON object: {error}")))?;
         let envelope = Envelope { all: Wire(fields) };
         let event_type = envelope.all.text("event_type").or_else(|| header_type.map(str::to_owned));
-        let event_type = event_type
-            .filter(|text| is_word(text, EVENT_TYPE_CHARACTERS_MAX))
-            .ok_or_else(|| EventError("event_type is missing or malformed".into()))?;
-        let id = envelope.all.text("event_id").or_else(|| header_id.map(str::to_owned));
-        let id = match id {
-            Some(id) if is_word(&id, EVENT_ID_CHARACTERS_MAX) => id,
-            Some(_) => return Err(EventError("event_id is malformed".into())),
+        let event_type = event_type.ok_or_else(|| EventError("event_type is missing".into()))?;
+        let id = envelope.all.text("event_id").or_else(|| header_id.map(str::to_owned)).unwrap_or_default();
+        let id = match id.as_str() {
+            word if is_word(word, EVENT_ID_CHARACTERS_MAX) => id,
             // told again it is the same body
-            None => format!("sha256:{}", hex::encode(Sha256::digest(body))),
+            blank if blank.trim().is_empty() => digest(body),
+            // what the inbox cannot hold as it is
+            odd => digest(odd.as_bytes()),
         };
         let at = match envelope.all.0.get("timestamp") {
-            None | Some(Value::Null) => received_at,
-            Some(value) => moment(value).ok_or_else(|| EventError("timestamp is malformed".into()))?,
+            None | Some(Value::Null) => Some(received_at),
+            Some(value) => moment(value),
         };
-        let happened = envelope.happened(&event_type)?;
-        Ok(Self { id, event_type, at, happened })
+        Ok(match (envelope.happened(&event_type), at) {
+            (Ok(Some(happened)), Some(at)) => Told::Event(Self { id, event_type, at, happened }),
+            (Ok(Some(_)), None) => Told::Unusable { id, event_type, reason: "its timestamp is malformed".into() },
+            (Err(reason), _) => Told::Unusable { id, event_type, reason },
+            (Ok(None), _) => {
+                let event_type = event_type.chars().take(EVENT_TYPE_CHARACTERS_MAX).collect();
+                Told::Unknown { id, event_type }
+            }
+        })
     }
 }
 
@@ -136,7 +159,8 @@ struct Envelope {
 }
 
 impl Envelope {
-    fn happened(&self, event_type: &str) -> Result<Option<Happened>, EventError> {
+    /// None: of a kind that is not known.
+    fn happened(&self, event_type: &str) -> Result<Option<Happened>, String> {
         let Some((kind, verb)) = event_type.split_once('.') else { return Ok(None) };
         let standing = match verb {
             "created" | "updated" => None,
@@ -177,7 +201,8 @@ impl Envelope {
                 belongs: verb == "member_added",
             },
             ("application", "user_assigned" | "user_unassigned" | "group_assigned" | "group_unassigned") => {
-                let user = self.data().0.get("user").and_then(Value::as_object).cloned().map(Wire);
+                let data = self.data();
+                let user = data.0.get("user").and_then(Value::as_object).cloned().map(Wire);
                 Happened::Assignment {
                     application: self.id_of("application", "app_").ok_or_else(|| no_id("application"))?,
                     assignee: match verb.starts_with("user") {
@@ -185,7 +210,10 @@ impl Envelope {
                         false => Member::Group(self.id_of("group", "grp_").ok_or_else(|| no_id("group"))?),
                     },
                     belongs: !verb.ends_with("unassigned"),
-                    user: user.and_then(|wire| UserStatement::from_wire(&wire)),
+                    user: user.and_then(|wire| UserStatement::from_wire(&wire)).map(|said| {
+                        let beside = || data.reference("tenant").or_else(|| self.all.reference("tenant"));
+                        UserStatement { tenant: said.tenant.or_else(beside), ..said }
+                    }),
                 }
             }
             _ => return Ok(None),
@@ -197,7 +225,7 @@ impl Envelope {
     }
 
     /// What is said of the thing itself: `data`, or what is nested in it, with its id wherever that stands.
-    fn entity(&self, kind: &str) -> Result<Wire, EventError> {
+    fn entity(&self, kind: &str) -> Result<Wire, String> {
         let Wire(mut fields) = self.data();
         if let Some(Value::Object(nested)) = fields.get(kind) {
             // what is beside it may say whose it is
@@ -226,7 +254,7 @@ impl Envelope {
             .find(|id| id.starts_with(prefix) && is_scaikey_id(id))
     }
 
-    fn member(&self) -> Result<Member, EventError> {
+    fn member(&self) -> Result<Member, String> {
         let data = self.data();
         if let Some(group) =
             data.id("member_group_id").or_else(|| data.reference("member").filter(|id| id.starts_with("grp_")))
@@ -242,8 +270,12 @@ fn if_created(verb: &str) -> Option<Standing> {
     (verb == "created").then_some(Standing::Active)
 }
 
-fn no_id(kind: &str) -> EventError {
-    EventError(format!("names no {kind}"))
+fn no_id(kind: &str) -> String {
+    format!("it names no {kind}")
+}
+
+fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
 fn is_word(text: &str, most: usize) -> bool {
@@ -289,8 +321,15 @@ mod tests {
         hex::encode(mac.finalize().into_bytes())
     }
 
-    fn event(body: Value) -> Result<Event, EventError> {
-        Event::parse(body.to_string().as_bytes(), None, None, now())
+    fn told(body: &Value) -> Told {
+        Event::parse(body.to_string().as_bytes(), None, None, now()).expect("an event")
+    }
+
+    fn event(body: Value) -> Event {
+        match told(&body) {
+            Told::Event(event) => event,
+            other => panic!("{other:?} of {body}"),
+        }
     }
 
     #[test]
@@ -332,17 +371,15 @@ mod tests {
             let mut body = data.clone();
             body["event_type"] = json!("user.suspended");
             body["tenant_id"] = json!("tnt_1");
-            let read = event(body).expect("an event");
-            let Some(Happened::User(user)) = read.happened else { panic!("{data}") };
+            let Happened::User(user) = event(body).happened else { panic!("{data}") };
             assert_eq!((user.id.as_str(), user.tenant.as_deref()), ("usr_1", Some("tnt_1")));
             assert_eq!(user.status, Some(Standing::Suspended));
         }
-        assert!(event(json!({"event_type": "user.updated", "data": {"email": "a@b.c"}})).is_err());
         for tenant in [json!({"tenant_id": "tnt_1"}), json!({"tenant": {"id": "tnt_1"}})] {
             let mut data = tenant;
             data["id"] = json!("usr_1");
-            let read = event(json!({"event_type": "user.created", "data": data})).expect("an event");
-            let Some(Happened::User(user)) = read.happened else { panic!("a user") };
+            let read = event(json!({"event_type": "user.created", "data": data}));
+            let Happened::User(user) = read.happened else { panic!("a user") };
             assert_eq!((user.tenant.as_deref(), user.status), (Some("tnt_1"), Some(Standing::Active)));
         }
     }
@@ -354,23 +391,83 @@ mod tests {
             json!({"id": "grp_1", "user_id": "usr_1"}),
             json!({"group": {"id": "grp_1"}, "user": {"id": "usr_1"}}),
         ] {
-            let read = event(json!({"event_type": "group.member_added", "data": data})).expect("an event");
-            let Some(Happened::Membership { group, member, belongs }) = read.happened else { panic!("{data}") };
+            let read = event(json!({"event_type": "group.member_added", "data": data}));
+            let Happened::Membership { group, member, belongs } = read.happened else { panic!("{data}") };
             assert_eq!((group.as_str(), member, belongs), ("grp_1", Member::User("usr_1".into()), true));
         }
         let nested = json!({"group_id": "grp_1", "member_group_id": "grp_2"});
-        let read = event(json!({"event_type": "group.member_removed", "data": nested})).expect("an event");
-        assert!(matches!(read.happened, Some(Happened::Membership { member: Member::Group(_), belongs: false, .. })));
+        let read = event(json!({"event_type": "group.member_removed", "data": nested}));
+        assert!(matches!(read.happened, Happened::Membership { member: Member::Group(_), belongs: false, .. }));
     }
 
     #[test]
-    fn what_is_not_known_is_ignored_and_what_is_malformed_is_not() {
-        assert!(event(json!({"event_type": "invoice.paid", "data": 7})).expect("an event").happened.is_none());
-        assert!(event(json!({"event_type": "user.danced"})).expect("an event").happened.is_none());
-        assert!(event(json!({"data": {}})).is_err());
-        assert!(Event::parse(b"[]", None, Some("user.created"), now()).is_err());
-        let twice = json!({"event_type": "x.y"});
-        assert_eq!(event(twice.clone()).expect("one").id, event(twice).expect("the same").id);
+    fn what_is_not_known_is_ignored_whatever_it_says_and_what_is_no_event_is_not() {
+        for unknown in [
+            json!({"event_type": "invoice.paid", "data": 7}),
+            json!({"event_type": "user.danced"}),
+            json!({"event_type": "invoice.paid", "timestamp": "soon", "event_id": "a b"}),
+            json!({"event_type": ""}),
+            json!({"event_type": "x".repeat(10_000)}),
+        ] {
+            assert!(matches!(told(&unknown), Told::Unknown { .. }), "{unknown}");
+        }
+        let parse = |body: &str, header| Event::parse(body.as_bytes(), None, header, now());
+        for no_event in [r#"{"data": {}}"#, r#"{"event_type": 7}"#] {
+            assert!(parse(no_event, None).is_err(), "{no_event}");
+        }
+        for no_event in ["[]", "", "7", "{\"data\": 1"] {
+            assert!(parse(no_event, Some("user.created")).is_err(), "{no_event}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_from_what_is_not_known() {
+        for (body, said) in [
+            (json!({"event_type": "user.updated", "data": {"email": "a@b.c"}}), "it names no user"),
+            (json!({"event_type": "user.updated", "data": "usr_1"}), "it names no user"),
+            (json!({"event_type": "group.member_added", "data": {"group_id": "grp_1"}}), "it names no user"),
+            (
+                json!({"event_type": "user.updated", "data": {"id": "usr_1"}, "timestamp": "soon"}),
+                "its timestamp is malformed",
+            ),
+        ] {
+            assert!(matches!(told(&body), Told::Unusable { reason, .. } if reason == said), "{body}");
+        }
+    }
+
+    #[test]
+    fn every_event_has_an_id_that_the_inbox_holds_and_the_same_when_it_is_told_again() {
+        let of = |id: &str, note: &str| {
+            let data = json!({"id": "usr_1", "note": note});
+            event(json!({"event_id": id, "event_type": "user.updated", "data": data})).id
+        };
+        assert_eq!(of("evt_1", "a"), "evt_1");
+        for odd in ["an event", "é", &"x".repeat(129)] {
+            assert!(of(odd, "a").starts_with("sha256:"), "{odd}");
+            assert_eq!(of(odd, "a"), of(odd, "b"), "{odd}: an id is the same in another body");
+        }
+        assert_ne!(of("an event", "a"), of("an  event", "a"));
+        for blank in ["", "  "] {
+            assert_eq!(of(blank, "a"), of(blank, "a"));
+            assert_ne!(of(blank, "a"), of(blank, "b"), "no id: the body tells");
+        }
+    }
+
+    #[test]
+    fn a_user_that_an_application_speaks_of_is_of_the_tenant_that_is_named_anywhere() {
+        for body in [
+            json!({"data": {"user": {"tenant_id": "tnt_1"}, "tenant_id": "tnt_2"}, "tenant_id": "tnt_2"}),
+            json!({"data": {"user": {}, "tenant_id": "tnt_1"}, "tenant_id": "tnt_2"}),
+            json!({"data": {"user": {}, "tenant": {"id": "tnt_1"}}}),
+            json!({"data": {"user": {}}, "tenant_id": "tnt_1"}),
+        ] {
+            let mut body = body;
+            body["event_type"] = json!("application.user_assigned");
+            body["data"]["application_id"] = json!("app_1");
+            body["data"]["user"]["id"] = json!("usr_1");
+            let Happened::Assignment { user: Some(user), .. } = event(body.clone()).happened else { panic!("{body}") };
+            assert_eq!(user.tenant.as_deref(), Some("tnt_1"), "{body}");
+        }
     }
 
     #[test]

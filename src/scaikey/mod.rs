@@ -21,7 +21,7 @@ mod tests;
 
 pub use admin::AdminApi;
 pub use admin_writes::WriteError;
-pub use event::{Event, EventError, Happened, check_signature};
+pub use event::{Event, EventError, Happened, Told, check_signature};
 pub use oauth::{Grant, OAuthError, TokenAnswer};
 pub use provider::{Discovery, ScaiKey};
 pub use statement::{Member, PartnerStatement, TenantStatement, UserGroupStatement, UserStatement};

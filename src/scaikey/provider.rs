@@ -20,6 +20,10 @@ use super::{AdminApi, ScaiKeyError, http};
 /// Where the platform's discovery document stands; everything else is read from it.
 const DISCOVERY_PATH: &str = "/api/v1/platform/oauth/.well-known/openid-configuration";
 
+/// After it could not be renewed it is not asked for again for this long: nobody waits for a ScaiKey that is down, one
+/// after the other.
+const RENEW_PAUSE: Duration = Duration::from_secs(5);
+
 /// The part of the discovery document that is used here.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Discovery {
@@ -35,6 +39,13 @@ pub struct Discovery {
     pub revocation_endpoint: Option<String>,
 }
 
+/// The document as it was had last.
+struct Kept {
+    document: Discovery,
+    /// From when on it is asked for anew; until that is answered it serves on.
+    stale_at: Instant,
+}
+
 /// The identity provider. Cheap to clone.
 #[derive(Clone)]
 pub struct ScaiKey(Arc<Inner>);
@@ -47,7 +58,7 @@ pub(super) struct Inner {
     pub http: Client,
     pub clock: Clock,
     ttl: Duration,
-    discovery: Mutex<Option<(Instant, Discovery)>>,
+    discovery: Mutex<Option<Kept>>,
     jwks: JwksCache,
     tokens: TokenCache,
     pub(super) admin_token: AdminToken,
@@ -76,21 +87,22 @@ impl ScaiKey {
     /// down.
     pub async fn discovery(&self) -> Result<Discovery, ScaiKeyError> {
         let mut kept = self.0.discovery.lock().await;
-        if let Some((at, document)) = kept.as_ref()
-            && at.elapsed() < self.0.ttl
+        if let Some(kept) = kept.as_ref()
+            && Instant::now() < kept.stale_at
         {
-            return Ok(document.clone());
+            return Ok(kept.document.clone());
         }
         let url = format!("{}{DISCOVERY_PATH}", self.0.base);
         match http::json::<Discovery>(&url, self.0.http.get(&url)).await {
             Ok(document) => {
-                *kept = Some((Instant::now(), document.clone()));
+                *kept = Some(Kept { document: document.clone(), stale_at: Instant::now() + self.0.ttl });
                 Ok(document)
             }
-            Err(error) => match kept.as_ref() {
-                Some((_, document)) => {
+            Err(error) => match kept.as_mut() {
+                Some(kept) => {
                     tracing::warn!(%error, "discovery document could not be renewed, the known one serves on");
-                    Ok(document.clone())
+                    kept.stale_at = Instant::now() + RENEW_PAUSE;
+                    Ok(kept.document.clone())
                 }
                 None => Err(error),
             },
@@ -130,8 +142,10 @@ impl ScaiKey {
         let url = self.discovery().await?.jwks_uri;
         let fetched = http::json::<JwksDocument>(&url, self.0.http.get(&url)).await;
         if fetched.is_err() {
-            // perhaps the keys have moved: ask anew where they are
-            *self.0.discovery.lock().await = None;
+            // perhaps the keys have moved: ask anew where they are, and go by what is known until that is answered
+            if let Some(kept) = self.0.discovery.lock().await.as_mut() {
+                kept.stale_at = Instant::now();
+            }
         }
         fetched
     }

@@ -56,8 +56,17 @@ impl TestScaiKey {
                 }
             }
         };
+        let document = {
+            let down = down.clone();
+            move || async move {
+                match down.load(Ordering::SeqCst) {
+                    true => Err(StatusCode::SERVICE_UNAVAILABLE),
+                    false => Ok(Json(discovery)),
+                }
+            }
+        };
         let app = Router::new()
-            .route("/api/v1/platform/oauth/.well-known/openid-configuration", get(move || async { Json(discovery) }))
+            .route("/api/v1/platform/oauth/.well-known/openid-configuration", get(document))
             .route("/keys", get(keys));
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { base, fetches, down, key_set, rsa, ec }

@@ -90,6 +90,13 @@ async fn what_is_no_users_access_token_is_refused() {
     let server = TestScaiKey::start().await;
     for id_token in [
         json!({"nonce": "n"}),
+        json!({"typ": "ID"}),
+        json!({"typ": "id_token"}),
+        json!({"typ": "Id"}),
+        json!({"auth_time": 1_700_000_000, "scope": null}),
+        json!({"azp": "scaidns", "scope": null}),
+        json!({"amr": ["pwd"], "scope": null}),
+        json!({"acr": "1", "scope": null}),
         json!({"at_hash": "h"}),
         json!({"token_type": "id_token"}),
         json!({"token_use": "id"}),
@@ -112,6 +119,23 @@ async fn what_is_no_users_access_token_is_refused() {
     assert!(matches!(refused(&server, &long).await, TokenError::TooLong));
     for text in ["", "a", "a.b", "a.b.c", "....", "\u{0}.\u{0}.\u{0}"] {
         assert!(matches!(refused(&server, text).await, TokenError::Malformed), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_access_token_may_say_how_its_user_logged_in() {
+    let server = TestScaiKey::start().await;
+    let scaikey = server.client(LONG);
+    for access in [
+        json!({"azp": "scaidns", "auth_time": 1_700_000_000}),
+        json!({"azp": "scaidns", "scope": null, "scopes": []}),
+        json!({"amr": ["pwd"], "scope": null, "roles": ["tenant_admin"]}),
+        json!({"acr": "1", "scope": null, "token_type": "access_token"}),
+        json!({"azp": "scaidns", "scope": null, "typ": "Bearer"}),
+        json!({"typ": 7}),
+        json!({"scope": null}),
+    ] {
+        scaikey.verify(&server.token(access.clone())).await.unwrap_or_else(|error| panic!("{access}: {error}"));
     }
 }
 
@@ -170,4 +194,18 @@ async fn known_keys_serve_on_while_scaikey_is_down() {
     }
     let unknown = server.sign(json!({"alg": "RS256", "kid": "unknown"}), &server.claims(json!({})));
     assert!(matches!(client.verify(&unknown).await, Err(TokenError::ScaiKey(_))), "whether it is good cannot be said");
+}
+
+#[tokio::test]
+async fn the_known_discovery_document_serves_on_after_a_fetch_that_failed() {
+    let server = TestScaiKey::start().await;
+    let scaikey = server.client(LONG);
+    scaikey.check_signing_keys().await.expect("the keys are there");
+    server.down.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        scaikey.check_signing_keys().await.expect_err("ScaiKey is down");
+        assert_eq!(scaikey.discovery().await.expect("known").issuer, server.base);
+    }
+    server.down.store(false, Ordering::SeqCst);
+    scaikey.check_signing_keys().await.expect("back again");
 }

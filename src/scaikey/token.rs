@@ -124,6 +124,17 @@ struct Claims {
     token_type: Option<String>,
     #[serde(default)]
     token_use: Option<String>,
+    /// Of any kind: only what it names matters.
+    #[serde(default)]
+    typ: Option<Value>,
+    #[serde(default)]
+    auth_time: Option<Value>,
+    #[serde(default)]
+    azp: Option<Value>,
+    #[serde(default)]
+    amr: Option<Value>,
+    #[serde(default)]
+    acr: Option<Value>,
     #[serde(default)]
     platform_token: Option<Value>,
     #[serde(default)]
@@ -258,11 +269,9 @@ fn check_audience(claims: &Claims, client_id: &str) -> Result<(), TokenError> {
 /// what it says of rights (scopes, roles, a tenant) or by saying what it is.
 fn check_kind(claims: &Claims, envelope: &Envelope) -> Result<(), TokenError> {
     let of_the_platform = claims.platform_token.as_ref().is_some_and(|value| *value != Value::Bool(false));
-    let kinds: Vec<String> = [&claims.token_type, &claims.token_use, &envelope.typ]
-        .into_iter()
-        .flatten()
-        .map(|t| t.to_ascii_lowercase())
-        .collect();
+    let claimed = [&claims.token_type, &claims.token_use, &envelope.typ].map(Option::as_deref);
+    let typ = claims.typ.as_ref().and_then(Value::as_str);
+    let kinds: Vec<String> = claimed.into_iter().chain([typ]).flatten().map(str::to_ascii_lowercase).collect();
     let is_one_of = |names: &[&str]| kinds.iter().any(|kind| names.contains(&kind.as_str()));
     if of_the_platform || is_one_of(&["client_credentials", "client", "platform", "machine"]) {
         return Err(TokenError::NotAUser);
@@ -276,7 +285,11 @@ fn check_kind(claims: &Claims, envelope: &Envelope) -> Result<(), TokenError> {
         || claims.role.is_some()
         || claims.roles.is_some()
         || claims.tenant_id.is_some();
-    if hashes || another_kind || !(says_so || speaks_of_rights) {
+    // how somebody logged in is an ID token's to say; an access token that repeats it says what it is good for, too
+    let of_a_login = [&claims.auth_time, &claims.azp, &claims.amr, &claims.acr].into_iter().any(Option::is_some);
+    let says_what_for =
+        claims.scope.is_some() || claims.scopes.is_some() || claims.role.is_some() || claims.roles.is_some();
+    if hashes || another_kind || !(says_so || speaks_of_rights) || (of_a_login && !says_so && !says_what_for) {
         return Err(TokenError::NotAnAccessToken);
     }
     Ok(())

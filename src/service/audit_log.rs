@@ -35,7 +35,8 @@ pub async fn list(
     page: PageRequest,
     after: Option<AuditId>,
 ) -> Result<AuditPage> {
-    let visible = visible(context)?;
+    decide_tenant(&context.caller, Permission::AuditRead)?;
+    let visible = Visibility::of_list(&context.caller);
     let nothing = AuditPage { entries: Vec::new(), total: 0, total_capped: false, more: false };
     let AuditQuery { tenant, mut filter } = query;
     if let Some(text) = tenant {
@@ -59,14 +60,10 @@ pub async fn list(
 }
 
 pub async fn get(services: &Services, context: &Context, id: AuditId) -> Result<AuditEntry> {
-    let visible = visible(context)?;
+    decide_tenant(&context.caller, Permission::AuditRead)?;
+    let visible = Visibility::of_lookup(&context.caller);
     let found = storage::within(audit_log::find(&services.db, &visible, id)).await?;
     found.ok_or(Error::NotFound("Audit entry"))
-}
-
-fn visible(context: &Context) -> Result<Visibility> {
-    decide_tenant(&context.caller, Permission::AuditRead)?;
-    Ok(Visibility::of_lookup(&context.caller))
 }
 
 async fn find_tenant(services: &Services, text: &str) -> Result<Option<TenantId>> {

@@ -7,7 +7,7 @@ use crate::scaikey::{Discovery, Grant, OAuthError, TokenAnswer};
 
 use super::audit::{Resource, entry};
 use super::identity::TokenProfile;
-use super::{ActorRecord, Context, Error, Result, Services};
+use super::{ActorRecord, Context, Error, RequestInfo, Result, Services};
 
 /// More than any code, verifier or address that ScaiKey makes or takes.
 const PARAMETER_BYTES_MAX: usize = 2_048;
@@ -86,8 +86,8 @@ pub async fn logout(
 }
 
 /// Whether a call with this token would be let in, and as whom.
-pub async fn validate(services: &Services, token: &str) -> Result<Validated> {
-    match services.identity.token_profile(token).await {
+pub async fn validate(services: &Services, request: &RequestInfo, token: &str) -> Result<Validated> {
+    match services.identity.token_profile(token, request).await {
         Ok(profile) => Ok(Validated::Good(Box::new(profile))),
         Err(Error::Unauthenticated(reason) | Error::Forbidden { message: reason, .. }) => {
             Ok(Validated::Refused(reason))

@@ -150,7 +150,7 @@ pub async fn places(services: &Services, context: &Context) -> Result<Places> {
     if caller.is_api_key() {
         return Ok(Places { tenants: vec![tenant.clone()], tenant, partner });
     }
-    let tenants = if caller.is_platform_admin() {
+    let tenants = if caller.holds_on_platform() {
         within(directory::active_tenants(&services.db, None, TENANTS_MAX)).await?
     } else {
         let holder = Asker::load(&services.db, caller).await?.holder;

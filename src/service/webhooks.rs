@@ -1,8 +1,8 @@
 //! What ScaiKey tells: taken into the inbox once its signature is good, then into the mirror, at once if that can be
 //! done, else by the worker, until it can.
 
-use crate::scaikey::{Event, EventError, Happened, check_signature};
-use crate::storage::inbox::{self, End};
+use crate::scaikey::{Event, EventError, Happened, Told, check_signature};
+use crate::storage::inbox;
 use crate::storage::{StorageError, within, within_write};
 
 use super::mirror::decide::Step;
@@ -46,20 +46,31 @@ pub async fn receive(services: &Services, request: &RequestInfo, delivery: Deliv
         counted("unknown", "refused");
         return Err(Error::Unauthenticated("The signature is missing, too old or wrong".into()));
     }
-    let event = Event::parse(body, event_id, event_type, now)
-        .map_err(|EventError(reason)| Error::schema(&["body"], format!("is no event: {reason}")))?;
+    let event = match Event::parse(body, event_id, event_type, now) {
+        Ok(Told::Event(event)) => event,
+        Ok(Told::Unknown { id, event_type }) => {
+            // whatever it is called is no label
+            counted("unknown", "ignored");
+            return Ok(Receipt { success: true, message: format!("Event {event_type} ignored"), event_id: id });
+        }
+        Ok(Told::Unusable { id, event_type, reason }) => {
+            counted(&event_type, "unusable");
+            tracing::warn!(event_id = id, event_type, reason, "an event of ScaiKey cannot be used; a sync mends it");
+            let message = format!("Event {event_type} cannot be processed: {reason}");
+            return Ok(Receipt { success: false, message, event_id: id });
+        }
+        Err(EventError(reason)) => {
+            counted("unknown", "refused");
+            return Err(Error::schema(&["body"], format!("is no event: {reason}")));
+        }
+    };
     let text = stored(body, &event)?;
     let insert = inbox::insert(&services.db, &event.id, &event.event_type, &text, LEASE_SECONDS);
     let message = if within_write(insert).await? {
         match process(services, request, &event).await {
-            Ok(true) => {
+            Ok(()) => {
                 counted(&event.event_type, "processed");
                 format!("Event {} processed successfully", event.event_type)
-            }
-            Ok(false) => {
-                // of a kind that is not known: whatever it is called is no label
-                counted("unknown", "ignored");
-                format!("Event {} ignored", event.event_type)
             }
             Err(error) => {
                 counted(&event.event_type, "failed");
@@ -92,19 +103,25 @@ pub async fn work_off(services: &Services) -> Result<u64> {
         let Some(waiting) = waiting.await? else { continue };
         let read = Event::parse(waiting.body.as_bytes(), None, None, services.clock.now());
         let done = match read {
-            Ok(event) => process(services, &RequestInfo::none(), &event).await,
-            Err(EventError(reason)) => Err(IntakeError::Storage(StorageError::Corrupt(reason))),
+            Ok(Told::Event(event)) => process(services, &RequestInfo::none(), &event).await,
+            // what was kept by another version
+            Ok(Told::Unknown { .. }) => Err(corrupt("it is of a kind that is not known".into())),
+            Ok(Told::Unusable { reason, .. }) | Err(EventError(reason)) => Err(corrupt(reason)),
         };
         match done {
-            Ok(_) => dealt_with += 1,
+            Ok(()) => dealt_with += 1,
             Err(error) => note_failure(services, &event_id, waiting.attempts, &error).await?,
         }
     }
     Ok(dealt_with)
 }
 
-/// Takes an event into the mirror and out of the inbox, in one transaction. False: it is of a kind that is not known.
-async fn process(services: &Services, request: &RequestInfo, event: &Event) -> std::result::Result<bool, IntakeError> {
+fn corrupt(reason: String) -> IntakeError {
+    IntakeError::Storage(StorageError::Corrupt(reason))
+}
+
+/// Takes an event into the mirror and out of the inbox, in one transaction.
+async fn process(services: &Services, request: &RequestInfo, event: &Event) -> std::result::Result<(), IntakeError> {
     let actor = ActorRecord {
         actor_type: "webhook".into(),
         // the column's
@@ -116,19 +133,12 @@ async fn process(services: &Services, request: &RequestInfo, event: &Event) -> s
     transaction!({
         let mut intake = Intake::begin(services, &source).await?;
         if inbox::lock(&mut intake.tx, &event.id).await?.is_some() {
-            let end = match &event.happened {
-                Some(happened) => {
-                    take_in(&mut intake, happened).await?;
-                    inbox::hurry(&mut intake.tx).await?;
-                    End::Done
-                }
-                None => End::Ignored,
-            };
-            inbox::end(&mut intake.tx, &event.id, end).await?;
+            take_in(&mut intake, &event.happened).await?;
+            inbox::hurry(&mut intake.tx).await?;
+            inbox::end(&mut intake.tx, &event.id).await?;
         }
         intake.commit().await
-    })?;
-    Ok(event.happened.is_some())
+    })
 }
 
 async fn take_in(intake: &mut Intake<'_>, happened: &Happened) -> std::result::Result<(), IntakeError> {
@@ -141,7 +151,7 @@ async fn take_in(intake: &mut Intake<'_>, happened: &Happened) -> std::result::R
         Happened::Membership { group, member, belongs } => intake.membership(group, member, *belongs).await.map(drop),
         Happened::Assignment { application, assignee, belongs, user } => {
             if let Some(said) = user {
-                known(intake.users(std::slice::from_ref(said), &nothing).await?)?;
+                known(intake.user_in_passing(said).await?)?;
             }
             intake.assignment(application, assignee, *belongs).await.map(drop)
         }

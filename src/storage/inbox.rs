@@ -14,10 +14,8 @@ const ERROR_CHARACTERS_MAX: usize = 512; // the column's
 
 /// How an event ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+enum End {
     Done,
-    /// Of a kind that is not known here.
-    Ignored,
     /// It was tried as often as events are.
     GivenUp,
 }
@@ -26,7 +24,6 @@ impl End {
     fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Ignored => "ignored",
             Self::GivenUp => "given_up",
         }
     }
@@ -59,9 +56,9 @@ pub async fn lock(tx: &mut Transaction<'_, MySql>, event_id: &str) -> Result<Opt
 }
 
 /// Done with; what it said is in the mirror and the audit log, and goes from here.
-pub async fn end(tx: &mut Transaction<'_, MySql>, event_id: &str, end: End) -> Result<()> {
+pub async fn end(tx: &mut Transaction<'_, MySql>, event_id: &str) -> Result<()> {
     const QUERY: &str = "UPDATE webhook_events SET state = ?, body = '', error = NULL WHERE event_id = ?";
-    sqlx::query(QUERY).bind(end.as_str()).bind(event_id).execute(&mut **tx).await?;
+    sqlx::query(QUERY).bind(End::Done.as_str()).bind(event_id).execute(&mut **tx).await?;
     Ok(())
 }
 

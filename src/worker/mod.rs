@@ -23,6 +23,10 @@ const ALARMS_EVERY: Duration = Duration::from_secs(15);
 /// Runs all jobs until `stop`.
 pub async fn run(services: Arc<Services>, stop: impl Future<Output = ()>) {
     tracing::info!("worker runs");
+    for (kind, status) in KINDS.iter().flat_map(|kind| ["succeeded", "failed"].map(|status| (kind, status))) {
+        // to be seen before the first has run
+        metrics::counter!("scaidns_worker_jobs_total", "job" => kind.name, "status" => status).absolute(0);
+    }
     let jobs = jobs::Jobs::new(services.clone(), KINDS);
     let work = async {
         tokio::join!(

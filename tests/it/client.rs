@@ -16,6 +16,7 @@ pub fn tests() -> Trials {
         signing_is_shown,
         failures_have_the_exit_code_of_their_kind,
         settings_come_from_the_environment_or_a_file,
+        a_migration_without_a_database_is_an_upstreams_failure,
         lists_are_walked_to_their_end,
         shells_are_told_what_completes_a_command,
     ]
@@ -68,11 +69,13 @@ async fn a_domain_is_claimed_proven_filled_and_removed() {
     assert_eq!(shell.json(&["validation", "check", &name]).await["is_valid"], true);
     shell.ok(&["records", "add", &name, "www", "a", "192.0.2.7", "--ttl", "300"]).await;
     world.served(&format!("www.{name}"), RecordType::A, &["192.0.2.7"]).await;
+    let met = shell.run(&["validation", "show", &name, "--json"]).await;
+    assert_eq!((met.code, met.stdout.as_str()), (Some(5), "null\n"), "{met:?}");
     let list = shell.ok(&["domains", "list", "--search", &name]).await;
     assert!(list.contains("NAME") && list.contains(&name) && list.contains("active"), "{list}");
     let changed = shell.json(&["domains", "update", &name, "--status", "inactive"]).await;
     assert_eq!(changed["status"], "inactive");
-    shell.ok(&["domains", "delete", &name]).await;
+    assert_eq!(shell.json(&["domains", "delete", &name]).await, json!({}));
     let restored = shell.json(&["domains", "restore", &name]).await;
     assert_eq!(restored["status"], "inactive");
     shell.ok(&["domains", "delete", &name, "--hard"]).await;
@@ -223,9 +226,27 @@ async fn settings_come_from_the_environment_or_a_file() {
     assert_eq!(shell.run(&["domains", "list"]).await.code, Some(3));
     shell.env = environment;
     shell.ok(&["domains", "list", "--search", "none-of-this-name"]).await;
+    // a broken file matters only where something of it is wanted
     write("url = 7\n");
+    shell.ok(&["domains", "list", "--search", "none-of-this-name"]).await;
+    shell.env.retain(|(name, _)| name != "SCAIDNS_API_KEY");
     let broken = shell.run(&["domains", "list"]).await;
     assert!(broken.code == Some(2) && broken.stderr.contains("config.toml"), "{broken:?}");
+    shell.env.push(("SCAIDNS_API_KEY".into(), "sdk_live_\u{7f}\n".into()));
+    let no_key = shell.run(&["domains", "list"]).await;
+    assert!(no_key.code == Some(2) && !no_key.stderr.contains("sdk_live"), "{no_key:?}");
+}
+
+async fn a_migration_without_a_database_is_an_upstreams_failure() {
+    let world = World::shared().await;
+    let mut env = world.env.clone();
+    for (name, value) in &mut env {
+        if name == "DATABASE_URL" {
+            *value = "mysql://nobody:nothing@127.0.0.1:9/none".into();
+        }
+    }
+    let down = scaidns(&["migrate"], &env).await;
+    assert_eq!(down.code, Some(7), "{down:?}");
 }
 
 async fn lists_are_walked_to_their_end() {

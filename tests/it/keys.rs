@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use scaidns::dev::scaikey::directory;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -363,7 +364,9 @@ async fn every_use_is_counted_and_the_first_is_audited() {
     let world = World::shared().await;
     let made = make(&world.admin_user(), body("counted")).await;
     for n in 0..7 {
-        Api::with_key(&world.urls[n % 2], &made.secret).get("/me/").await.ok();
+        let api = Api::with_key(&world.urls[n % 2], &made.secret);
+        let request = api.request(Method::GET, "/me/").header("X-Request-ID", format!("counted-{n}"));
+        api.send(request.header("User-Agent", "counted/1.0")).await.ok();
     }
     eventually_within(Duration::from_secs(10), "seven uses", || async {
         let item = world.admin_user().get(&made.path()).await.ok();
@@ -373,7 +376,10 @@ async fn every_use_is_counted_and_the_first_is_audited() {
     .await;
     eventually_within(Duration::from_secs(10), "one entry on two replicas", || async {
         let uses = world.audit(&format!("action=api_key.use&resource_id={}", made.id)).await;
-        if uses.len() == 1 { Ok(()) } else { Err(format!("{uses:?}")) }
+        let [of] = uses.as_slice() else { return Err(format!("{uses:?}")) };
+        assert_eq!((&of["ip_address"], &of["user_agent"]), (&json!("127.0.0.1"), &json!("counted/1.0")), "{of}");
+        assert!(of["request_id"].as_str().is_some_and(|id| id.starts_with("counted-")), "{of}");
+        Ok(())
     })
     .await;
 }

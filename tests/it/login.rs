@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::Method;
 use scaidns::dev::scaikey::directory;
 use serde_json::{Value, json};
 
@@ -15,6 +16,7 @@ const ALICE: &str = "alice@northwind.test";
 pub fn tests() -> Trials {
     trials![
         a_browser_logs_in_with_pkce_and_its_token_opens_the_api,
+        a_first_login_is_told_of_with_its_request,
         a_code_is_good_once_and_for_its_verifier_only,
         a_refresh_token_is_good_once,
         a_logged_out_token_is_refused_on_every_replica_within_a_second,
@@ -51,6 +53,24 @@ async fn a_browser_logs_in_with_pkce_and_its_token_opens_the_api() {
     assert_eq!(me["data"]["is_tenant_admin"], true);
     let id_token = tokens["id_token"].as_str().expect("a token");
     Api::with_token(&world.urls[0], id_token).get("/auth/me").await.refused(401, "unauthenticated");
+}
+
+async fn a_first_login_is_told_of_with_its_request() {
+    let world = World::shared().await;
+    let id = format!("usr_{:026x}", rand::random::<u64>());
+    world.scaikey.change(|directory| {
+        let mut known = directory.users[2].clone();
+        known.id = id.clone();
+        known.email = format!("{id}@northwind.test");
+        directory.users.push(known);
+    });
+    let api = Api::with_token(&world.urls[0], &world.token(&id));
+    let request = api.request(Method::GET, "/me/").header("X-Request-ID", format!("first-{id}"));
+    api.send(request.header("User-Agent", "browser/1.0")).await.ok();
+    let entries = world.audit(&format!("action=user.create&actor_id={id}")).await;
+    let [entry] = entries.as_slice() else { panic!("{entries:?}") };
+    let told = (&entry["request_id"], &entry["user_agent"], &entry["ip_address"]);
+    assert_eq!(told, (&json!(format!("first-{id}")), &json!("browser/1.0"), &json!("127.0.0.1")), "{entry}");
 }
 
 async fn a_code_is_good_once_and_for_its_verifier_only() {

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use crate::support::{Api, Trials, World, eventually, trials};
 
 pub fn tests() -> Trials {
-    trials![the_context_names_the_tenants_that_may_be_acted_in, a_check_answers_as_the_doors_do]
+    trials![
+        the_context_names_the_tenants_that_may_be_acted_in,
+        the_platforms_admin_lists_all_tenants_until_it_chooses_one,
+        a_check_answers_as_the_doors_do,
+    ]
 }
 
 fn slugs(context: &Value) -> Vec<&str> {
@@ -35,6 +39,46 @@ async fn the_context_names_the_tenants_that_may_be_acted_in() {
     let elsewhere = |api: &Api| api.request(Method::GET, "/me/context").header("X-Tenant-ID", directory::FABRIKAM);
     world.admin_user().send(elsewhere(&world.admin_user())).await.refused(404, "not_found");
     world.admin().send(elsewhere(&world.admin())).await.refused(400, "tenant_with_key");
+}
+
+async fn the_platforms_admin_lists_all_tenants_until_it_chooses_one() {
+    let world = World::shared().await;
+    let platform = world.platform();
+    let ours = world.pending(&world.admin_user(), "chosen").await;
+    let theirs = world.pending(&world.other_user(), "chosen").await;
+    let tenant = |domain: &Value| domain["tenant_id"].as_str().expect("a tenant").to_owned();
+    let (northwind, fabrikam) = (tenant(&ours.body), tenant(&theirs.body));
+    let list = async |path: &str, chosen: Option<&str>| {
+        let mut request = platform.request(Method::GET, path);
+        if let Some(chosen) = chosen {
+            request = request.header("X-Tenant-ID", chosen);
+        }
+        platform.send(request).await.ok()
+    };
+    for (domain, chosen, expected) in [
+        (&ours, None, 1),
+        (&theirs, None, 1),
+        (&ours, Some(&northwind), 1),
+        (&theirs, Some(&northwind), 0),
+        (&ours, Some(&fabrikam), 0),
+        (&theirs, Some(&fabrikam), 1),
+    ] {
+        let found = list(&format!("/domains/?search={}", domain.name), chosen.map(String::as_str)).await;
+        assert_eq!(found["total"], expected, "{chosen:?}: {found}");
+        list(&domain.path(), chosen.map(String::as_str)).await;
+    }
+    for path in ["/admin/users/", "/admin/groups/", "/admin/audit-logs/"] {
+        for chosen in [&northwind, &fabrikam] {
+            let found = list(&format!("{path}?page_size=100"), Some(chosen)).await;
+            let data = found["data"].as_array().expect("data");
+            assert!(data.iter().all(|item| item["tenant_id"] == **chosen), "{path} {chosen}: {found}");
+            assert!(!data.is_empty() || path == "/admin/groups/", "{path} {chosen}");
+        }
+    }
+    let everybody = list("/admin/users/?page_size=100", None).await;
+    let homes: std::collections::BTreeSet<String> =
+        everybody["data"].as_array().expect("data").iter().map(tenant).collect();
+    assert!(homes.len() > 1, "{homes:?}");
 }
 
 async fn a_check_answers_as_the_doors_do() {

@@ -91,6 +91,34 @@ async fn a_group_and_its_members_are_kept_at_scaikey() {
     let listed = alice.get(&members).await.ok();
     assert_eq!((&listed["total"], text(&listed["data"][0], "member_type")), (&json!(2), "group"));
     assert_eq!(alice.get(&path).await.ok()["member_count"], 2);
+    // walked one by one, two of one name among them
+    alice.post(&members, json!({"user_id": NORTHWIND_ADMIN})).await.ok();
+    let mut namesakes = Vec::new();
+    for number in 0..2 {
+        let email = format!("twin-{number}-{}@northwind.test", rand::random::<u32>());
+        let twin = alice.post("/admin/users/", json!({"email": email, "display_name": "Twin"})).await.ok();
+        alice.post(&members, json!({"user_id": twin["id"]})).await.ok();
+        namesakes.push(text(&twin, "id").to_owned());
+    }
+    let listed = alice.get(&members).await.ok();
+    let (mut walked, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = alice.get(&format!("{members}?page_size=1{next}")).await.ok();
+        assert_eq!(page["total"], 5, "{page}");
+        walked.extend(page["data"].as_array().expect("data").clone());
+        match page["next_cursor"].as_str() {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(Some(&walked), listed["data"].as_array());
+    assert!(listed["next_cursor"].is_null(), "{listed}");
+    for odd in ["x", "WyJ1c2VyIiwiYSJd", "WyLDqSIsImEiLCJiIl0"] {
+        alice.get(&format!("{members}?cursor={odd}")).await.refused(422, "validation_error");
+    }
+    for id in [NORTHWIND_ADMIN, &namesakes[0], &namesakes[1]] {
+        alice.delete(&format!("{members}/{id}")).await.expect(204);
+    }
     alice.delete(&format!("{members}/{NORTHWIND_USER}")).await.expect(204);
     alice.delete(&format!("{members}/{NORTHWIND_USER}")).await.refused(404, "not_found");
     assert_eq!(alice.patch(&path, json!({"description": "new"})).await.ok()["description"], "new");

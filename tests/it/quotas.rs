@@ -213,6 +213,8 @@ async fn metrics_are_served_at_an_address_of_their_own_by_route_pattern() {
         "scaidns_pdns_requests_total{",
         "scaidns_pdns_request_duration_seconds_bucket{",
         "scaidns_validation_checks_total{result=\"valid\"} 1",
+        "scaidns_validation_checks_total{result=\"error\"} 0",
+        "scaidns_webhook_events_total{event_type=\"unknown\",status=\"refused\"} 0",
         "scaidns_api_key_usage_total{key_id=\"key_",
         "scaidns_connections ",
         "scaidns_places_taken{kind=\"database\"}",
@@ -228,6 +230,7 @@ async fn metrics_are_served_at_an_address_of_their_own_by_route_pattern() {
         let text = read(world.ports.worker_metrics()).await;
         let wanted = [
             "scaidns_worker_jobs_total{",
+            "scaidns_worker_jobs_total{job=\"import\",status=\"failed\"} 0",
             "scaidns_worker_jobs_duration_seconds_bucket{",
             "scaidns_intents 0",
             "scaidns_intent_oldest_seconds 0",

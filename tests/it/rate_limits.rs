@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
+use scaidns::dev::scaikey::directory::NORTHWIND_ADMIN;
 use serde_json::{Value, json};
 
 use crate::support::{Api, Trials, World, eventually, trials};
@@ -12,6 +13,7 @@ pub fn tests() -> Trials {
         a_keys_own_limit_holds_over_all_replicas_and_the_headers_are_true,
         without_redis_each_replica_holds_the_limit_by_itself,
         who_calls_without_right_credentials_is_counted_by_address,
+        who_is_known_is_never_counted_by_address,
         a_tenants_limit_holds_for_all_its_keys,
     ]
 }
@@ -174,6 +176,34 @@ async fn who_calls_without_right_credentials_is_counted_by_address() {
     assert_eq!(Api::anonymous(&world.urls[0]).get("/auth/config").await.status, 429);
     assert_eq!(Api::anonymous(&world.urls[0]).get("/health/live").await.status, 200);
     world.admin().get("/me/").await.ok();
+    world.stop().await;
+}
+
+async fn who_is_known_is_never_counted_by_address() {
+    let world = world("known").await;
+    let api = world.admin();
+    let elsewhere = json!({"name": "elsewhere", "permission_source": "user", "permission_source_id": NORTHWIND_ADMIN,
+        "ip_whitelist": ["192.0.2.1"]});
+    let elsewhere = world.admin_user().post("/api-keys/", elsewhere).await.ok();
+    let elsewhere = Api::with_key(&world.urls[0], elsewhere["key"].as_str().expect("a key"));
+    // more of each than an address may fail
+    for _ in 0..40 {
+        for (method, path, status) in [(Method::GET, "/nothing", 404), (Method::DELETE, "/me/", 405)] {
+            let answer = api.call(method, path, None).await;
+            assert_eq!(answer.status, status, "{answer:?}");
+            assert!(!answer.header("x-ratelimit-remaining").is_empty(), "{answer:?}");
+        }
+        elsewhere.get("/me/").await.refused(403, "address_not_allowed");
+    }
+    Api::anonymous(&world.urls[0]).get("/auth/config").await.ok();
+    // with wrong credentials nothing is found without being counted, either
+    let wrong = Api::with_key(&world.urls[0], &format!("sdk_live_{}", "x".repeat(43)));
+    let mut statuses = Vec::new();
+    for _ in 0..50 {
+        statuses.push(wrong.get("/nothing").await.status);
+    }
+    assert_eq!((statuses[0], statuses.contains(&429)), (404, true), "{statuses:?}");
+    api.get("/me/").await.ok();
     world.stop().await;
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use scaidns::dev::scaikey::directory;
 use serde_json::{Value, json};
 
-use crate::support::{Api, Trials, World, eventually_within, trials};
+use crate::support::{Answer, Api, Trials, World, eventually, eventually_within, trials};
 
 pub fn tests() -> Trials {
     trials![
@@ -13,6 +14,7 @@ pub fn tests() -> Trials {
         a_role_holds_where_it_is_assigned_and_ends_with_its_assignment,
         nobody_gives_a_role_that_holds_more_than_it_does,
         roles_and_assignments_stay_in_their_tenant,
+        a_role_held_on_the_platform_holds_in_every_tenant_and_gives_no_more_there,
     ]
 }
 
@@ -277,5 +279,80 @@ async fn roles_and_assignments_stay_in_their_tenant() {
     let one = format!("/roles/read_only/assignments/{}", held["id"].as_str().expect("an id"));
     other.delete(&one).await.refused(404, "not_found");
     admin.delete(&one).await.expect(204);
+    world.stop().await;
+}
+
+/// A call in the other tenant, by the header.
+async fn abroad(api: &Api, method: Method, path: &str, body: Option<Value>) -> Answer {
+    let mut request = api.request(method, path).header("X-Tenant-ID", directory::FABRIKAM);
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    api.send(request).await
+}
+
+async fn a_role_held_on_the_platform_holds_in_every_tenant_and_gives_no_more_there() {
+    let world = World::private("roles-platform").await;
+    let (platform, bob) = (world.platform(), world.user(directory::NORTHWIND_USER));
+    let own = world.pending(&world.admin_user(), "ours").await;
+    let foreign = world.pending(&world.other_user(), "theirs").await;
+    let get = async |path: &str| abroad(&bob, Method::GET, path, None).await;
+    let held = async |role: &str| {
+        let call = format!("/roles/{role}/assignments");
+        let held = platform.post(&call, to(directory::NORTHWIND_USER, "platform", Value::Null)).await.ok();
+        format!("{call}/{}", held["id"].as_str().expect("an id"))
+    };
+    let until = async |path: &str, status: u16| {
+        eventually(&format!("{path} is {status} there"), || async {
+            let answer = get(path).await;
+            if answer.status == status { Ok(()) } else { Err(answer.text) }
+        })
+        .await;
+    };
+    get("/me/").await.refused(404, "not_found");
+
+    let read_only = held("read_only").await;
+    until(&foreign.path(), 200).await;
+    let listed = get("/domains/").await.ok();
+    assert_eq!((&listed["total"], &listed["data"][0]["id"]), (&json!(1), &json!(foreign.id)), "{listed}");
+    let context = get("/me/context").await.ok();
+    assert_eq!(context["tenants"].as_array().map(Vec::len), Some(2), "{context}");
+    assert_eq!(context["roles"], json!([{"role": "read_only", "scope": "platform", "scope_id": null}]), "{context}");
+    assert_eq!((&context["is_platform_admin"], &context["is_tenant_admin"]), (&json!(false), &json!(false)));
+    // what it gives, and no more; in the tenant acted in
+    let record = json!({"name": "www", "type": "A", "content": "192.0.2.1"});
+    abroad(&bob, Method::POST, &foreign.records(), Some(record)).await.refused(403, "permission_denied");
+    get("/admin/users/").await.refused(403, "permission_denied");
+    get("/admin/config").await.refused(403, "permission_denied");
+    get(&own.path()).await.refused(404, "not_found");
+    bob.get(&foreign.path()).await.refused(404, "not_found");
+    bob.get(&own.path()).await.ok();
+    platform.delete(&read_only).await.expect(204);
+    until("/me/", 404).await;
+
+    let admin = held("platform_admin").await;
+    until("/me/", 200).await;
+    let listed = world.admin_user().get("/admin/users/?search=bob@northwind.test").await.ok();
+    let one = world.admin_user().get(&format!("/admin/users/{}", directory::NORTHWIND_USER)).await.ok();
+    assert_eq!(listed["data"], json!([one]), "{listed}");
+    assert_eq!((&one["is_platform_admin"], &one["is_tenant_admin"]), (&json!(true), &json!(true)), "{one}");
+    assert_eq!(get("/me/").await.ok()["data"]["is_platform_admin"], true);
+    // a key acts in the tenant that it was made in, for as long as its owner may act there
+    let wanted =
+        json!({"name": "there", "permission_source": "user", "permission_source_id": directory::NORTHWIND_USER});
+    let made = abroad(&bob, Method::POST, "/api-keys/", Some(wanted)).await.ok();
+    let key = Api::with_key(&world.urls[0], made["key"].as_str().expect("a key"));
+    key.get(&foreign.path()).await.ok();
+    key.get(&own.path()).await.refused(404, "not_found");
+    key.get("/admin/config").await.refused(403, "permission_denied");
+    platform.delete(&admin).await.expect(204);
+    until("/me/", 404).await;
+    let no_more = world.admin_user().get(&format!("/admin/users/{}", directory::NORTHWIND_USER)).await.ok();
+    assert_eq!((&no_more["is_platform_admin"], &no_more["is_tenant_admin"]), (&json!(false), &json!(false)));
+    eventually("the key's owner may no longer act there", || async {
+        let answer = key.get("/me/").await;
+        if answer.body["code"] == "owner_out_of_reach" { Ok(()) } else { Err(answer.text) }
+    })
+    .await;
     world.stop().await;
 }

@@ -23,6 +23,8 @@ pub fn tests() -> Trials {
         members_come_and_go_and_go_with_their_group,
         a_tenant_or_a_partner_that_is_suspended_is_refused_within_a_second,
         what_is_not_known_is_ignored,
+        what_can_never_be_taken_in_is_said_and_not_kept,
+        an_application_speaks_of_a_user_only_in_passing,
     ]
 }
 
@@ -309,4 +311,71 @@ async fn what_is_not_known_is_ignored() {
     let unknown = event("invoice.paid", 0.0, json!({"id": 7}));
     let answer = send(world, &unknown).await;
     assert_eq!((&answer["success"], &answer["event_id"]), (&json!(true), &unknown["event_id"]));
+    for odd in [
+        json!({"event_type": "invoice.paid", "timestamp": "soon"}),
+        json!({"event_type": "invoice.paid", "event_id": "an event", "data": []}),
+        json!({"event_type": "x".repeat(200)}),
+    ] {
+        assert_eq!(send(world, &odd).await["success"], true, "{odd}");
+    }
+}
+
+async fn what_can_never_be_taken_in_is_said_and_not_kept() {
+    let world = World::shared().await;
+    let id = new_id("usr");
+    let mut timeless = event("user.created", 0.0, json!({"id": id, "tenant_id": NORTHWIND}));
+    timeless["timestamp"] = json!("soon");
+    let nameless = event("user.created", 0.0, json!({"email": "nobody@northwind.test"}));
+    for (event, why) in [(&timeless, "its timestamp is malformed"), (&nameless, "it names no user")] {
+        let answer = send(world, event).await;
+        let message = format!("Event user.created cannot be processed: {why}");
+        assert_eq!(answer, json!({"success": false, "message": message, "event_id": event["event_id"]}));
+        let kept: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM webhook_events WHERE event_id = ?")
+            .bind(event["event_id"].as_str())
+            .fetch_one(&world.db)
+            .await
+            .expect("a look");
+        assert_eq!(kept, 0, "{why}");
+    }
+    assert_eq!(user(world, &id).await, None);
+    // an id that the inbox has no room for, or that has blanks, is one all the same, and counts once
+    for odd in [format!("{id} {id}"), id.repeat(10)] {
+        let known = new_id("usr");
+        let mut created = event("user.created", -10.0, json!({"id": known, "tenant_id": NORTHWIND}));
+        created["event_id"] = json!(odd);
+        assert_eq!(send(world, &created).await["success"], true);
+        assert!(user(world, &known).await.is_some(), "{odd}");
+        created["data"]["display_name"] = json!("again");
+        assert_eq!(send(world, &created).await["message"], "Event user.created was received before");
+    }
+    let body = timeless.to_string();
+    for no_event in [body.replace("event_type", "kind"), format!("[{body}]"), body[1..].to_owned()] {
+        let header = signature(&secret(world), now().unix_timestamp(), no_event.as_bytes());
+        send_raw(world, Some(&header), &no_event).await.refused(422, "validation_error");
+    }
+}
+
+async fn an_application_speaks_of_a_user_only_in_passing() {
+    let world = World::shared().await;
+    // known: what is said beside its assignment does not count, and holds nothing off
+    let id = new_id("usr");
+    told(world, &event("user.created", -90.0, json!({"id": id, "display_name": "Ada", "tenant_id": NORTHWIND}))).await;
+    let assigned = |id: &str| {
+        let of_user = json!({"id": id, "display_name": "In passing", "status": "ACTIVE"});
+        let mut assigned =
+            event("application.user_assigned", -10.0, json!({"application_id": "app_1", "user": of_user}));
+        // the tenant stands in the envelope
+        assigned["tenant_id"] = json!(NORTHWIND);
+        assigned
+    };
+    told(world, &assigned(&id)).await;
+    assert_eq!(user(world, &id).await, Some(("active".into(), "Ada".into())));
+    told(world, &event("user.suspended", -50.0, json!({"id": id}))).await;
+    assert_eq!(user(world, &id).await.expect("a row").0, "suspended", "older than the assignment, and about the user");
+    // not known: it is made, and hears of what is said of it itself
+    let new = new_id("usr");
+    told(world, &assigned(&new)).await;
+    assert_eq!(user(world, &new).await, Some(("active".into(), "In passing".into())));
+    told(world, &event("user.suspended", -50.0, json!({"id": new}))).await;
+    assert_eq!(user(world, &new).await.expect("a row").0, "suspended");
 }

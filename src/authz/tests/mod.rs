@@ -6,7 +6,14 @@ use super::*;
 use crate::ids::{TenantId, ZoneId};
 
 fn caller(tenant: TenantId, assignments: Vec<Assignment>) -> Caller {
-    Caller { actor: Actor::System { name: "test" }, tenant, assignments, scopes: None, decisions: Default::default() }
+    Caller {
+        actor: Actor::System { name: "test" },
+        tenant,
+        assignments,
+        scopes: None,
+        has_chosen_tenant: false,
+        decisions: Default::default(),
+    }
 }
 
 fn held(role: SystemRole, scope: AssignmentScope) -> Assignment {
@@ -56,6 +63,20 @@ fn a_role_on_one_zone_reaches_no_other() {
     let sibling = ZoneRef { id: ZoneId::new(), tenant };
     assert_eq!(decide_zone(&editor, Permission::RecordsRead, sibling).err(), Some(Denied::Hidden));
     assert_eq!(Visibility::of_zones(&editor).zones(), Some(&[zone.id][..]));
+}
+
+#[test]
+fn the_platforms_admin_lists_all_tenants_until_it_chooses_one() {
+    let (tenant, other) = (TenantId::new(), TenantId::new());
+    let mut admin = caller(tenant, vec![held(SystemRole::PlatformAdmin, AssignmentScope::Platform)]);
+    for chosen in [false, true] {
+        admin.has_chosen_tenant = chosen;
+        for list in [Visibility::of_list(&admin), Visibility::of_zones(&admin)] {
+            assert_eq!((list.tenant(), list.zones()), (chosen.then_some(tenant), None));
+        }
+        assert_eq!(Visibility::of_lookup(&admin).tenant(), None);
+        assert!(decide_zone(&admin, Permission::RecordsRead, ZoneRef { id: ZoneId::new(), tenant: other }).is_ok());
+    }
 }
 
 #[test]

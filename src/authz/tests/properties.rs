@@ -59,7 +59,14 @@ fn any_caller() -> impl Strategy<Value = Caller> {
     (proptest::collection::vec(assignment(), 0..5), proptest::option::of(permissions())).prop_map(
         |(assignments, scopes)| {
             let tenant = TENANTS[0];
-            Caller { actor: Actor::System { name: "test" }, tenant, assignments, scopes, decisions: Default::default() }
+            Caller {
+                actor: Actor::System { name: "test" },
+                tenant,
+                assignments,
+                scopes,
+                has_chosen_tenant: false,
+                decisions: Default::default(),
+            }
         },
     )
 }
@@ -156,7 +163,7 @@ proptest! {
             tenant: TENANTS[0],
             assignments: vec![Assignment { role: role.clone(), scope }],
             scopes: None,
-            decisions: Default::default(),
+            has_chosen_tenant: false, decisions: Default::default(),
         };
         for permission in Permission::ALL {
             prop_assert!(decide(&caller, *permission, Target::Zone(ZONES[0])).is_err());

@@ -49,10 +49,11 @@ impl Output {
         warn(answer);
     }
 
-    /// Something that happened and has no answer.
+    /// Something that happened and has no answer: as JSON, an object without fields.
     pub fn done(self, words: &str) {
-        if !self.json {
-            println!("{words}");
+        match self.json {
+            true => println!("{{}}"),
+            false => println!("{words}"),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use reqwest::Url;
-use secrecy::SecretString;
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::super::Failure;
@@ -29,26 +30,32 @@ struct File {
 
 impl Settings {
     pub fn read() -> Result<Self, Failure> {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let (given_url, given_key) = (set(URL), set(API_KEY));
         let path = path();
-        let file = match path.as_ref().map(std::fs::read_to_string) {
+        // where nothing of it would count, nothing in it matters
+        let is_wanted = given_url.is_none() || given_key.is_none();
+        let file = match path.as_ref().filter(|_| is_wanted).map(std::fs::read_to_string) {
             Some(Ok(text)) => Self::parse(&text).map_err(|error| at(path.as_ref(), &error))?,
             Some(Err(error)) if error.kind() != ErrorKind::NotFound => {
                 return Err(at(path.as_ref(), &error.to_string()));
             }
             Some(Err(_)) | None => File::default(),
         };
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let missing = |name: &str, line: &str| {
             let file = path.as_ref().map_or_else(String::new, |path| format!(", or {line} in {}", path.display()));
             Failure::Usage(format!("set {name}{file}"))
         };
-        let url = set(URL).or(file.url).ok_or_else(|| missing(URL, "url"))?;
+        let url = given_url.or(file.url).ok_or_else(|| missing(URL, "url"))?;
         let is_http = Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         if !is_http {
             return Err(Failure::Usage(format!("the URL of the API must begin with http:// or https://, is {url:?}")));
         }
-        let api_key = set(API_KEY).map(SecretString::from).or(file.api_key);
+        let api_key = given_key.map(SecretString::from).or(file.api_key);
         let api_key = api_key.ok_or_else(|| missing(API_KEY, "api_key"))?;
+        if HeaderValue::from_str(api_key.expose_secret()).is_err() {
+            return Err(Failure::Usage("the API key has characters that none has".into()));
+        }
         Ok(Self { url: url.trim_end_matches('/').to_owned(), api_key })
     }
 

@@ -46,7 +46,10 @@ pub async fn run(connection: &Connection, args: ValidationArgs) -> anyhow::Resul
     let output = args.output;
     match args.command {
         ValidationCommand::Show { domain } => match connection.get(&path(connection, &domain).await?, &[]).await? {
-            Value::Null => return Err(Failure::NotFound(format!("{domain} has no challenge to meet")).into()),
+            Value::Null => {
+                output.object(&Value::Null);
+                return Err(Failure::NotFound(format!("{domain} has no challenge to meet")).into());
+            }
             challenge => output.object(&challenge),
         },
         ValidationCommand::Start { domain, validation_type } => {

@@ -85,11 +85,18 @@ async fn until_done(connection: &Connection, job: &str) -> anyhow::Result<Value>
             Some("failed") => {
                 bar.finish_and_clear();
                 let why = state["error"].as_str().unwrap_or("it is not said why");
-                return Err(Failure::Upstream(format!("the job {job} failed: {why}")).into());
+                return Err(failure(job, why).into());
             }
             _ => tokio::time::sleep(LOOK_EVERY).await,
         }
     }
+}
+
+/// A job that failed was in the way of something, unless somebody it needed stayed away, which its words begin with.
+fn failure(job: &str, why: &str) -> Failure {
+    let told = format!("the job {job} failed: {why}");
+    let is_upstreams = ["PowerDNS", "ScaiKey", "The database"].iter().any(|name| why.starts_with(name));
+    if is_upstreams { Failure::Upstream(told) } else { Failure::Invalid(told) }
 }
 
 pub async fn export(connection: &Connection, args: ExportArgs) -> anyhow::Result<()> {
@@ -105,4 +112,21 @@ pub async fn export(connection: &Connection, args: ExportArgs) -> anyhow::Result
     let text = answer["zone_file"].as_str().ok_or_else(|| Failure::Upstream("the answer has no file".into()))?;
     std::io::stdout().write_all(text.as_bytes()).context("standard output")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_failed_is_invalid_unless_somebody_was_away() {
+        let away =
+            ["PowerDNS cannot be reached or answers wrongly", "PowerDNS is busy; try again", "The database is busy"];
+        for why in away {
+            assert!(matches!(failure("job_1", why), Failure::Upstream(told) if told.contains(why)), "{why}");
+        }
+        for why in ["the domain is gone", "2 errors: Not an address", "it is not said why"] {
+            assert!(matches!(failure("job_1", why), Failure::Invalid(_)), "{why}");
+        }
+    }
 }

@@ -30,6 +30,8 @@ impl Environment {
     ) -> Result<Self, DevError> {
         let Connection { ports, secrets } = connection;
         let urls: Vec<String> = (0..api_replicas).map(|n| format!("http://127.0.0.1:{}", ports.api(n))).collect();
+        let metrics = (0..api_replicas).map(|n| ports.api_metrics(n)).chain([ports.worker_metrics()]);
+        let metrics: Vec<String> = metrics.map(|port| format!("http://127.0.0.1:{port}/metrics")).collect();
         let token = |user| scaikey.access_token(user, TOKEN_LIFETIME);
         let resolver = registrar.resolver_address().to_string();
         let variables = [
@@ -62,9 +64,13 @@ impl Environment {
             ("EXTERNAL_URL", urls[0].clone()),
             ("NAMESERVERS", NAMESERVERS.to_owned()),
             ("ENVIRONMENT", "development".to_owned()),
+            ("METRICS_ENABLED", "true".to_owned()),
+            // of the replicas, then of the worker
+            ("METRICS_URLS", metrics.join(",")),
             // one key does the work of many clients here: loads and test suites are not to be held up
             ("RATE_LIMIT_PER_MINUTE", "1000000".to_owned()),
             ("RATE_LIMIT_TENANT_PER_MINUTE", "1000000".to_owned()),
+            ("RATE_LIMIT_ANONYMOUS_PER_MINUTE", "1000000".to_owned()),
             // one server, whose caches each closing PATCH drops
             ("DNSSEC_PROPAGATION_DELAY", "2".to_owned()),
             ("DNSSEC_MARGIN", "1".to_owned()),

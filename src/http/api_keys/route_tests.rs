@@ -306,6 +306,23 @@ async fn a_key_manages_no_keys_and_sees_no_other_tenant() {
     let headers = [("x-api-key", secret)];
     assert_eq!(world.call("GET", "/api-keys", &headers, None).await.0, StatusCode::FORBIDDEN);
     assert_eq!(world.call("DELETE", &path, &headers, None).await.0, StatusCode::FORBIDDEN);
+    // whatever else is wrong with what it asks
+    for (method, path) in [
+        ("GET", "/api-keys/?page=0"),
+        ("POST", "/api-keys/"),
+        ("GET", "/api-keys/none"),
+        ("PATCH", "/api-keys/none"),
+        ("DELETE", "/api-keys/none"),
+        ("POST", "/api-keys/none/regenerate"),
+        ("POST", "/api-keys/none/revoke"),
+        ("POST", "/api-keys/none/activate"),
+    ] {
+        for body in [None, Some(json!({"colour": "red"})), Some(json!([1]))] {
+            let (status, answer) = world.call(method, path, &headers, body.clone()).await;
+            let found = (status, &answer["code"]);
+            assert_eq!(found, (StatusCode::FORBIDDEN, &json!("key_not_accepted")), "{method} {path} {body:?}");
+        }
+    }
     let with_tenant = [("x-api-key", secret), ("x-tenant-id", "tnt_1")];
     assert_eq!(world.call("GET", "/me", &with_tenant, None).await.0, StatusCode::BAD_REQUEST);
     for other in ["usr_admin2", "usr_plain1"] {

@@ -22,7 +22,7 @@ use super::quotas;
 use super::{ActorRecord, Context, Error, PageRequest, RequestInfo, Result, Services};
 use source::{Asker, found, scaikey_id_of, source_of};
 
-pub use source::{SourceReference, key_id};
+pub use source::{SourceReference, key_id, key_not_accepted};
 
 /// What is asked of a new key.
 #[derive(Clone, Debug)]

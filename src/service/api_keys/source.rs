@@ -43,8 +43,7 @@ impl<'a> Asker<'a> {
     /// Keys are managed by people: a key never manages keys.
     pub async fn load(db: &Db, caller: &'a Caller) -> Result<Self> {
         let Actor::User { id, scaikey_id, .. } = &caller.actor else {
-            let message = "API keys are managed with a user's token, not with a key".into();
-            return Err(Error::Forbidden { message, code: "key_not_accepted" });
+            return Err(key_not_accepted());
         };
         let found = storage::within(directory::user_by_scaikey_id(db, scaikey_id)).await?;
         let holder = found.ok_or_else(|| Error::Unauthenticated("Token is of a user that is gone".into()))?;
@@ -98,6 +97,12 @@ impl<'a> Asker<'a> {
         check_standing(&holder)?;
         Ok(holder)
     }
+}
+
+/// What a key is told that would manage keys.
+pub fn key_not_accepted() -> Error {
+    let message = "API keys are managed with a user's token, not with a key".into();
+    Error::Forbidden { message, code: "key_not_accepted" }
 }
 
 /// The source of a key that exists.

@@ -83,7 +83,14 @@ impl State {
 
     fn caller(&self, holder: usize, scopes: Option<PermissionSet>) -> Caller {
         let actor = Actor::System { name: "test" };
-        Caller { actor, tenant: TENANT, assignments: self.assignments(holder), scopes, decisions: Default::default() }
+        Caller {
+            actor,
+            tenant: TENANT,
+            assignments: self.assignments(holder),
+            scopes,
+            has_chosen_tenant: false,
+            decisions: Default::default(),
+        }
     }
 
     /// The step as the product takes it, or nothing where it refuses.

@@ -10,16 +10,17 @@ use crate::storage::api_keys::{self, ApiKeyRow, PresentedKey, SecretHash};
 use crate::storage::directory::HolderKind;
 use crate::tenancy::Quotas;
 
-use super::super::{Error, Result};
-use super::rights::{admin_role, check_standing, check_tenant, key_assignments_in, reaches};
+use super::super::{Error, RequestInfo, Result};
+use super::rights::{admin_role, check_standing, check_tenant, key_assignments_in, may_act_in};
 use super::{Inner, Known, secret};
 
-pub(super) async fn caller(identity: &Inner, secret: &str, from: Option<IpAddr>) -> Result<Known> {
+pub(super) async fn caller(identity: &Inner, secret: &str, request: &RequestInfo) -> Result<Known> {
+    let from = request.ip_address;
     let presented = find(identity, secret, from).await?.ok_or_else(|| refused("API key is invalid"))?;
     let now = identity.clock.now();
     check(&presented, from, now)?;
     let caller = caller_of(&presented, now)?;
-    identity.uses.count(&caller, from, now);
+    identity.uses.count(&caller, request, now);
     let PresentedKey { key, tenant, owner: _ } = presented.as_ref();
     let requests_per_minute = Quotas::read(&tenant.settings, Quotas::default()).requests_per_minute;
     Ok(Known { caller, rate_limit: key.rate_limit, requests_per_minute })
@@ -58,7 +59,7 @@ fn check(presented: &PresentedKey, from: Option<IpAddr>, now: OffsetDateTime) ->
     }
     check_standing(owner)?;
     check_tenant(tenant)?;
-    if !reaches(&owner.home, admin_role(owner), tenant) {
+    if !may_act_in(owner, admin_role(owner), tenant) {
         let message = "The owner of the API key may no longer act in its tenant".into();
         return Err(Error::Forbidden { message, code: "owner_out_of_reach" });
     }
@@ -86,6 +87,7 @@ fn caller_of(presented: &PresentedKey, now: OffsetDateTime) -> Result<Caller> {
         tenant: tenant.id,
         assignments: key_assignments_in(owner, tenant, now),
         scopes,
+        has_chosen_tenant: false,
         decisions: Default::default(),
     })
 }

@@ -14,32 +14,46 @@ use crate::tenancy::{AdminRole, Quotas, Standing};
 
 use super::super::audit::{Resource, entry};
 use super::super::{ActorRecord, Error, RequestInfo, Result};
-use super::rights::{assignments_in, check_standing, check_tenant, reaches};
+use super::rights::{assignments_in, check_standing, check_tenant, may_act_in, reaches};
 use super::{Inner, Known, logout};
 
-pub(super) async fn caller(identity: &Inner, presented: &str, tenant: Option<&str>) -> Result<Known> {
+pub(super) async fn caller(
+    identity: &Inner,
+    presented: &str,
+    tenant: Option<&str>,
+    request: &RequestInfo,
+) -> Result<Known> {
     let token = identity.scaikey.verify(presented).await?;
     logout::check(identity, presented).await?;
     let is_known = identity.users.knows(&token.subject);
-    match admit(identity, &token, tenant, false).await {
+    let said = Said { token: &token, request };
+    match admit(identity, said, tenant, false).await {
         // no is never said from memory
         Err(Error::Unauthenticated(_) | Error::Forbidden { .. } | Error::NotFound(_)) if is_known => {
-            admit(identity, &token, tenant, true).await
+            admit(identity, said, tenant, true).await
         }
         admitted => admitted,
     }
 }
 
+/// A good token, and the request that it came with.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    token: &'a AccessToken,
+    request: &'a RequestInfo,
+}
+
 /// Who the token's user is here. `anew`: as the database says, whatever is remembered.
-async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew: bool) -> Result<Known> {
+async fn admit(identity: &Inner, said: Said<'_>, tenant: Option<&str>, anew: bool) -> Result<Known> {
+    let Said { token, request: _ } = said;
     let holder = match find_user(identity, &token.subject, anew).await? {
         Some(holder) => holder,
-        None => first_login(identity, token).await?,
+        None => first_login(identity, said).await?,
     };
     check_standing(&holder)?;
-    let user = hear(identity, user_of(&holder)?, &holder.home, token).await?;
+    let user = hear(identity, user_of(&holder)?, &holder.home, said).await?;
     let role = counting_role(&user, token);
-    let acted = acted_in(identity, &holder.home, role, token, tenant).await?;
+    let acted = acted_in(identity, &holder, role, token, tenant).await?;
     check_tenant(&acted)?;
     let UserRow { id, scaikey_id, email, name, .. } = user;
     let caller = Caller {
@@ -47,6 +61,7 @@ async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew
         tenant: acted.id,
         assignments: assignments_in(&holder, role, &acted, identity.clock.now()),
         scopes: None,
+        has_chosen_tenant: tenant.is_some(),
         decisions: Default::default(),
     };
     let requests_per_minute = Quotas::read(&acted.settings, Quotas::default()).requests_per_minute;
@@ -55,7 +70,7 @@ async fn admit(identity: &Inner, token: &AccessToken, tenant: Option<&str>, anew
 
 /// Makes a row for a user that the mirror does not know, in a tenant that it knows and that may act. What a later
 /// statement of ScaiKey says of the user wins over all of it.
-async fn first_login(identity: &Inner, token: &AccessToken) -> Result<Arc<Holder>> {
+async fn first_login(identity: &Inner, Said { token, request }: Said<'_>) -> Result<Arc<Holder>> {
     let named = token.tenant.clone().ok_or_else(|| refused("Token names no tenant"))?;
     let tenant = find_tenant(identity, &Reference::ScaiKey(named), |_| true).await?;
     let tenant = tenant.ok_or_else(|| refused("Unknown tenant"))?;
@@ -64,7 +79,7 @@ async fn first_login(identity: &Inner, token: &AccessToken) -> Result<Arc<Holder
     storage::within(async {
         let mut tx = identity.db.begin().await?;
         if directory::insert_user_if_absent(&mut tx, &user).await? {
-            let entry = user_entry("user.create", &user, (Value::Null, described(&user)));
+            let entry = user_entry("user.create", &user, request, (Value::Null, described(&user)));
             storage::audit::append(&mut tx, None, &[entry]).await?;
         }
         tx.commit().await.map_err(StorageError::from)
@@ -94,7 +109,8 @@ fn new_user(token: &AccessToken, tenant: TenantId, now: time::OffsetDateTime) ->
 }
 
 /// Takes the token's statement of the admin role into the mirror, if it is one and none newer is there.
-async fn hear(identity: &Inner, user: &UserRow, home: &TenantRow, token: &AccessToken) -> Result<UserRow> {
+async fn hear(identity: &Inner, user: &UserRow, home: &TenantRow, said: Said<'_>) -> Result<UserRow> {
+    let Said { token, request } = said;
     let Some(role) = token.admin_role.filter(|role| is_news(user, home, token, *role)) else {
         return Ok(user.clone());
     };
@@ -111,7 +127,7 @@ async fn hear(identity: &Inner, user: &UserRow, home: &TenantRow, token: &Access
             UserRow { admin_role: role, admin_role_stated_at: token.issued_at, updated_at: now, ..before.clone() };
         directory::state_admin_role(&mut tx, &before, role, token.issued_at, now).await?;
         if after.admin_role != before.admin_role {
-            let entry = user_entry("user.update", &after, (described(&before), described(&after)));
+            let entry = user_entry("user.update", &after, request, (described(&before), described(&after)));
             storage::audit::append(&mut tx, None, &[entry]).await?;
         }
         identity.watch.revoke(&tx.commit().await?);
@@ -152,17 +168,19 @@ fn counting_role(user: &UserRow, token: &AccessToken) -> AdminRole {
 /// The tenant acted in: the header's, else the token's, else the user's own.
 async fn acted_in(
     identity: &Inner,
-    home: &TenantRow,
+    holder: &Holder,
     role: AdminRole,
     token: &AccessToken,
     header: Option<&str>,
 ) -> Result<TenantRow> {
-    let in_reach = |tenant: &TenantRow| reaches(home, role, tenant);
+    let home = &holder.home;
+    let in_reach = |tenant: &TenantRow| may_act_in(holder, role, tenant);
     let claimed = match &token.tenant {
         Some(id) if *id != home.scaikey_id => {
             let tenant = find_tenant(identity, &Reference::ScaiKey(id.clone()), in_reach).await?;
             let tenant = tenant.ok_or_else(|| refused("Unknown tenant"))?;
-            if role != AdminRole::PartnerAdmin || !in_reach(&tenant) {
+            // a token speaks for another tenant for a partner's admin alone; a role held here needs the header
+            if role != AdminRole::PartnerAdmin || !reaches(home, role, &tenant) {
                 return Err(refused("Token is for another tenant than its user's"));
             }
             tenant
@@ -213,7 +231,12 @@ fn user_of(holder: &Holder) -> Result<&UserRow> {
 }
 
 /// The user itself is the actor: its login is what changed the mirror.
-fn user_entry(action: &str, user: &UserRow, change: (Value, Value)) -> storage::audit::AuditEntry {
+fn user_entry(
+    action: &str,
+    user: &UserRow,
+    request: &RequestInfo,
+    change: (Value, Value),
+) -> storage::audit::AuditEntry {
     let actor = ActorRecord {
         actor_type: "user".into(),
         actor_id: user.scaikey_id.clone(),
@@ -221,7 +244,7 @@ fn user_entry(action: &str, user: &UserRow, change: (Value, Value)) -> storage::
         name: user.name.clone(),
     };
     let resource = Resource { resource_type: "user", id: Some(user.id.to_string()), name: Some(user.email.clone()) };
-    entry(&actor, &RequestInfo::none(), Some(user.tenant), action, resource, change, user.updated_at)
+    entry(&actor, request, Some(user.tenant), action, resource, change, user.updated_at)
 }
 
 fn described(user: &UserRow) -> Value {

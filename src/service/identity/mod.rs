@@ -12,7 +12,6 @@ mod tests;
 mod uses;
 mod watch;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -29,7 +28,7 @@ use crate::storage::directory::{Holder, Reference, TenantRow};
 use crate::storage::logged_out::TokenHash;
 use crate::storage::revocations::Revoked;
 
-use super::{Context, Error, Result};
+use super::{Context, Error, RequestInfo, Result};
 
 use cache::{Cache, Unspent};
 use watch::Watch;
@@ -84,19 +83,19 @@ impl Identity {
         }))
     }
 
-    /// The caller that presents this key from this address.
-    pub async fn caller_by_api_key(&self, secret: &str, from: Option<IpAddr>) -> Result<Known> {
-        by_key::caller(&self.0, secret, from).await
+    /// The caller that presents this key with this request, whose address counts.
+    pub async fn caller_by_api_key(&self, secret: &str, request: &RequestInfo) -> Result<Known> {
+        by_key::caller(&self.0, secret, request).await
     }
 
     /// The caller that presents this access token, acting in `tenant` (the header `X-Tenant-ID`) if given.
-    pub async fn caller_by_token(&self, token: &str, tenant: Option<&str>) -> Result<Known> {
-        by_token::caller(&self.0, token, tenant).await
+    pub async fn caller_by_token(&self, token: &str, tenant: Option<&str>, request: &RequestInfo) -> Result<Known> {
+        by_token::caller(&self.0, token, tenant, request).await
     }
 
     /// What a call with this token would be let in as.
-    pub async fn token_profile(&self, token: &str) -> Result<TokenProfile> {
-        let caller = by_token::caller(&self.0, token, None).await?.caller;
+    pub async fn token_profile(&self, token: &str, request: &RequestInfo) -> Result<TokenProfile> {
+        let caller = by_token::caller(&self.0, token, None, request).await?.caller;
         let token = self.0.scaikey.verify(token).await?;
         Ok(TokenProfile { profile: profile::profile(&caller)?, scopes: token.scopes, expires_at: token.expires_at })
     }

@@ -28,6 +28,15 @@ pub fn reaches(home: &TenantRow, role: AdminRole, tenant: &TenantRow) -> bool {
     }
 }
 
+/// The tenants that somebody may act in: those that its admin role reaches, and all of them for who holds a role on the
+/// platform. What it may there is what it holds there: elsewhere than at home no more than that role.
+pub fn may_act_in(holder: &Holder, role: AdminRole, tenant: &TenantRow) -> bool {
+    let on_platform = |stored: &StoredAssignment| {
+        stored_assignment(stored, tenant.id).is_some_and(|held| held.scope == AssignmentScope::Platform)
+    };
+    reaches(&holder.home, role, tenant) || holder.assignments.iter().any(on_platform)
+}
+
 /// What `holder` holds at this moment where it acts in `tenant`, given the admin role that counts.
 pub fn assignments_in(holder: &Holder, role: AdminRole, tenant: &TenantRow, now: OffsetDateTime) -> Vec<Assignment> {
     let lasting = |stored: &&StoredAssignment| stored.expires_at.is_none_or(|at| at > now);
@@ -222,6 +231,7 @@ mod tests {
             tenant: tenant.id,
             assignments,
             scopes: None,
+            has_chosen_tenant: false,
             decisions: Default::default(),
         }
     }
@@ -250,6 +260,35 @@ mod tests {
         let holder = user(&home, AdminRole::None, vec![stored]);
         assert!(caller(&holder, &home).tenant_permissions().contains(Permission::DomainsRead));
         assert!(assignments_in(&holder, AdminRole::None, &other, now()).is_empty());
+    }
+
+    #[test]
+    fn a_role_held_on_the_platform_holds_in_every_tenant_and_gives_no_more_there() {
+        let (home, other) = (tenant(Some(PartnerId::new())), tenant(Some(PartnerId::new())));
+        let mut own = stored(&home, "tenant_admin", "platform", None);
+        own.custom = Some(StoredRole { id: crate::ids::RoleId::new(), name: "own".into(), permissions: vec![] });
+        let given = [
+            (stored(&home, "read_only", "tenant", None), false),
+            (stored(&home, "read_only", "domain", Some(ZoneId::new().0)), false),
+            (stored(&home, "of a later version", "platform", None), false),
+            (own, false),
+            (stored(&home, "read_only", "platform", None), true),
+        ];
+        for (stored, reached) in given {
+            let holder = user(&home, AdminRole::TenantAdmin, vec![stored.clone()]);
+            assert!(may_act_in(&holder, AdminRole::TenantAdmin, &home));
+            assert_eq!(may_act_in(&holder, AdminRole::TenantAdmin, &other), reached, "{stored:?}");
+            let there = caller(&holder, &other);
+            let permissions = if reached { SystemRole::ReadOnly.permissions() } else { PermissionSet::EMPTY };
+            assert_eq!(there.tenant_permissions(), permissions, "{stored:?}");
+            assert!(!there.is_tenant_admin() && !there.is_platform_admin());
+            assert!(caller(&holder, &home).is_tenant_admin());
+        }
+        let holder = user(&home, AdminRole::None, vec![stored(&home, "platform_admin", "platform", None)]);
+        assert!(caller(&holder, &other).is_platform_admin());
+        let mut key = caller(&holder, &other);
+        key.assignments = key_assignments_in(&holder, &other, now());
+        assert!(!key.is_platform_admin() && key.is_tenant_admin());
     }
 
     #[test]

@@ -89,8 +89,8 @@ impl World {
             Err(error) => Err(error.to_string()),
         };
         [
-            roles(self.replica.caller_by_api_key(&self.secret, address()).await.map(|known| known.caller)),
-            roles(self.replica.caller_by_token(&self.token(), None).await.map(|known| known.caller)),
+            roles(self.replica.caller_by_api_key(&self.secret, &request()).await.map(|known| known.caller)),
+            roles(self.replica.caller_by_token(&self.token(), None, &request()).await.map(|known| known.caller)),
         ]
     }
 
@@ -132,6 +132,10 @@ impl World {
             tokio::time::sleep(PACE).await;
         }
     }
+}
+
+fn request() -> RequestInfo {
+    RequestInfo { ip_address: address(), ..RequestInfo::none() }
 }
 
 fn address() -> Option<IpAddr> {
@@ -365,13 +369,13 @@ async fn a_token_with_news_is_heard_at_once_and_the_other_replica_hears_of_it() 
         world.scaikey.token(claims)
     };
     let is_admin = async |identity: &Identity, token: &str| {
-        identity.caller_by_token(token, None).await.expect("accepted").caller.is_tenant_admin()
+        identity.caller_by_token(token, None, &request()).await.expect("accepted").caller.is_tenant_admin()
     };
     world.until_remembered().await;
     assert!(is_admin(&world.replica, &token(1, "tenant_admin")).await, "a remembered user is asked about");
     assert!(is_admin(&world.replica, &token(0, "user")).await, "an older statement is none");
     let key_is_admin = async || {
-        let caller = world.replica.caller_by_api_key(&world.secret, address()).await;
+        let caller = world.replica.caller_by_api_key(&world.secret, &request()).await;
         caller.expect("accepted").caller.is_tenant_admin()
     };
     assert!(key_is_admin().await);
@@ -393,14 +397,14 @@ async fn a_remembered_caller_is_known_without_the_database() {
     let world = World::start().await;
     world.until_remembered().await;
     world.replica_db.close().await;
-    let caller = world.replica.caller_by_api_key(&world.secret, address()).await.expect("by key").caller;
+    let caller = world.replica.caller_by_api_key(&world.secret, &request()).await.expect("by key").caller;
     let context = Context { caller, request: RequestInfo::none() };
     let profile = world.replica.profile(&context).expect("a profile");
     assert_eq!((profile.id.as_str(), profile.name.as_str()), ("usr_1", "Ada"));
-    let caller = world.replica.caller_by_token(&world.token(), None).await.expect("by token").caller;
+    let caller = world.replica.caller_by_token(&world.token(), None, &request()).await.expect("by token").caller;
     assert!(matches!(caller.actor, Actor::User { .. }));
     let foreign = NewSecret::random().secret;
-    let unknown = world.replica.caller_by_api_key(foreign.expose_secret(), address()).await;
+    let unknown = world.replica.caller_by_api_key(foreign.expose_secret(), &request()).await;
     assert!(matches!(unknown, Err(Error::Unavailable { .. })), "{unknown:?}");
 }
 
@@ -408,8 +412,8 @@ async fn a_remembered_caller_is_known_without_the_database() {
 async fn a_replica_that_does_not_read_revocations_remembers_nothing() {
     let world = World::start().await;
     let alone = identity(&world.scaikey, &world.db);
-    let by_key = async || alone.caller_by_api_key(&world.secret, address()).await.is_ok();
-    let by_token = async || alone.caller_by_token(&world.token(), None).await.is_ok();
+    let by_key = async || alone.caller_by_api_key(&world.secret, &request()).await.is_ok();
+    let by_token = async || alone.caller_by_token(&world.token(), None, &request()).await.is_ok();
     assert!(by_key().await && by_token().await);
     let sql = "UPDATE users SET status = 'suspended'";
     sqlx::query(sql).execute(world.db.pool()).await.expect("suspended by hand");

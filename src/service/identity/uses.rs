@@ -61,7 +61,7 @@ struct FirstUse {
     name: String,
     tenant: TenantId,
     network: String,
-    from: Option<IpAddr>,
+    request: RequestInfo,
     at: OffsetDateTime,
 }
 
@@ -71,7 +71,8 @@ impl KeyUses {
     }
 
     /// Counts one use. Never waits.
-    pub fn count(&self, caller: &Caller, from: Option<IpAddr>, now: OffsetDateTime) {
+    pub fn count(&self, caller: &Caller, request: &RequestInfo, now: OffsetDateTime) {
+        let from = request.ip_address;
         let Actor::ApiKey { id, name, .. } = &caller.actor else { return };
         usage_metric(*id);
         let mut state = self.lock();
@@ -86,7 +87,8 @@ impl KeyUses {
         let network = network(from);
         if state.is_first(*id, &network, now.date()) {
             let actor = ActorRecord::from(&caller.actor);
-            let first = FirstUse { actor, key: *id, name: name.clone(), tenant: caller.tenant, network, from, at: now };
+            let (name, tenant, request) = (name.clone(), caller.tenant, request.clone());
+            let first = FirstUse { actor, key: *id, name, tenant, network, request, at: now };
             state.first_uses.push(first);
         }
         if !std::mem::replace(&mut state.flush_called, true) {
@@ -147,13 +149,12 @@ impl State {
 }
 
 async fn note(db: &Db, first: &FirstUse) -> storage::Result<()> {
-    let FirstUse { actor, key, name, tenant, network, from, at } = first;
+    let FirstUse { actor, key, name, tenant, network, request, at } = first;
     let mut tx = db.begin().await?;
     if api_keys::note_network(&mut tx, *key, at.date(), network, NETWORKS_PER_KEY_MAX).await? {
         let resource = Resource { resource_type: "api_key", id: Some(key.to_string()), name: Some(name.clone()) };
-        let request = RequestInfo { ip_address: *from, ..RequestInfo::none() };
         let change = (Value::Null, Value::Null);
-        let entry = entry(actor, &request, Some(*tenant), "api_key.use", resource, change, *at);
+        let entry = entry(actor, request, Some(*tenant), "api_key.use", resource, change, *at);
         storage::audit::append(&mut tx, None, &[entry]).await?;
     }
     tx.commit().await.map_err(StorageError::from)

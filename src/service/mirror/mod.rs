@@ -119,9 +119,30 @@ impl<'a> Intake<'a> {
         let at = self.source.at;
         let decide = |statement: &UserStatement| decide_user(known.remove(&statement.id), statement, &tenants, at);
         let steps: Vec<_> = said.iter().map(decide).collect();
-        directory::upsert_users(&mut self.tx, &writes(&steps)).await?;
-        self.tell(&steps, "user", |row| (row.id.to_string(), row.email.clone(), Some(row.tenant), user_json(row)));
+        self.write_users(&steps).await?;
         Ok(steps)
+    }
+
+    /// A user that is spoken of beside something else: made if it is not known. Whatever is said of the user itself
+    /// counts, however old it is when it comes: of that this says nothing.
+    pub async fn user_in_passing(&mut self, said: &UserStatement) -> Result<Vec<Step<UserRow>>> {
+        let tenants = self.tenants_of(said.tenant.as_deref().into_iter(), &Made::default()).await?;
+        if directory::users_for_update(&mut self.tx, &[&said.id]).await?.contains_key(&said.id) {
+            return Ok(Vec::new());
+        }
+        let step = match decide_user(None, said, &tenants, self.source.at) {
+            Step::Create(row) => Step::Create(UserRow { stated_at: OffsetDateTime::UNIX_EPOCH, ..row }),
+            other => other,
+        };
+        let steps = vec![step];
+        self.write_users(&steps).await?;
+        Ok(steps)
+    }
+
+    async fn write_users(&mut self, steps: &[Step<UserRow>]) -> Result<()> {
+        directory::upsert_users(&mut self.tx, &writes(steps)).await?;
+        self.tell(steps, "user", |row| (row.id.to_string(), row.email.clone(), Some(row.tenant), user_json(row)));
+        Ok(())
     }
 
     /// A group that is gone takes its memberships with it.

@@ -3,7 +3,7 @@
 use crate::authz::{Permission, Visibility, decide_tenant};
 use crate::ids::GroupId;
 use crate::scaikey::{Member, UserGroupStatement};
-use crate::storage::directory::lists::{self, DirectoryFilter, MemberRow};
+use crate::storage::directory::lists::{self, DirectoryFilter, MemberPlace, MemberRow, MembersPart};
 use crate::storage::directory::{self, GroupRow, Holder, HolderKind, Reference};
 use crate::storage::within;
 use crate::tenancy::Standing;
@@ -41,7 +41,7 @@ pub struct GroupPatch {
     pub status: Option<String>,
 }
 
-/// Groups of the tenant acted in, by name; for the platform's admin those of all.
+/// Groups of the tenant acted in, by name; for the platform's admin those of all, unless it has chosen one.
 pub async fn list(
     services: &Services,
     context: &Context,
@@ -55,7 +55,7 @@ pub async fn list(
         None => None,
     };
     let filter = DirectoryFilter { status, search, tenant };
-    let (visible, part) = (Visibility::of_lookup(&context.caller), part(page, after));
+    let (visible, part) = (Visibility::of_list(&context.caller), part(page, after));
     let (rows, total) = within(lists::list_groups(&services.db, &visible, &filter, &part)).await?;
     let rows = rows.into_iter().map(|(row, members)| CountedGroup { row, members }).collect();
     Ok(paged((rows, total), page))
@@ -124,12 +124,15 @@ pub async fn members(
     context: &Context,
     id: &str,
     page: PageRequest,
+    after: Option<MemberPlace>,
 ) -> Result<PeoplePage<MemberRow>> {
     let holder = find(services, context, id).await?;
     may(context, Permission::GroupsRead, holder.home.id)?;
     let group = group_of(&holder)?.id;
-    let look = lists::list_members(&services.db, group, page.offset(), page.page_size + 1);
-    Ok(paged(within(look).await?, page))
+    let offset = if after.is_some() { 0 } else { page.offset() };
+    // one more than is shown, to know whether there is another page
+    let part = MembersPart { after, offset, limit: page.page_size + 1 };
+    Ok(paged(within(lists::list_members(&services.db, group, &part)).await?, page))
 }
 
 /// Who comes into a group takes what it holds.

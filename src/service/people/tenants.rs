@@ -22,7 +22,8 @@ const NAME_CHARACTERS_MAX: usize = 255;
 const SETTINGS_BYTES_MAX: usize = 64 * 1024;
 
 /// What counts things or calls: whole numbers.
-const QUOTAS: [&str; 4] = ["max_domains", "max_records_per_domain", "max_api_keys", "requests_per_minute"];
+const QUOTAS: [&str; 4] = ["max_domains", "max_records_per_domain", "max_api_keys", RATE];
+const RATE: &str = "requests_per_minute";
 
 /// A tenant that ScaiKey has and that is to be known here at once.
 #[derive(Debug)]
@@ -193,10 +194,19 @@ fn check_slug(slug: &str) -> Result<()> {
     Err(Error::schema(&["body", "slug"], "must have 1 to 63 lower-case letters, digits and hyphens"))
 }
 
-fn checked_settings(settings: Map<String, Value>) -> Result<String> {
+/// A quota that is null is none of the tenant's own, as if it were absent.
+fn checked_settings(mut settings: Map<String, Value>) -> Result<String> {
     for name in QUOTAS {
-        if settings.get(name).is_some_and(|value| !value.is_u64()) {
-            return Err(Error::schema(&["body", "settings", name], "must be a whole number, 0 or more"));
+        // a tenant that may not call at all is a suspended one
+        let least = u64::from(name == RATE);
+        match settings.get(name) {
+            None => {}
+            Some(Value::Null) => drop(settings.remove(name)),
+            Some(value) if value.as_u64().is_some_and(|n| (least..=u64::from(u32::MAX)).contains(&n)) => {}
+            Some(_) => {
+                let message = format!("must be a whole number from {least} to {}, or null", u32::MAX);
+                return Err(Error::schema(&["body", "settings", name], message));
+            }
         }
     }
     let settings = Value::Object(settings);
@@ -211,4 +221,31 @@ fn checked_settings(settings: Map<String, Value>) -> Result<String> {
         ));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(settings: Value) -> Result<String> {
+        checked_settings(settings.as_object().cloned().unwrap_or_default())
+    }
+
+    #[test]
+    fn what_is_stored_of_quotas_is_what_counts() {
+        for good in [json!({"max_domains": 0}), json!({"requests_per_minute": 1}), json!({"max_api_keys": u32::MAX})] {
+            assert_eq!(checked(good.clone()).expect("good"), good.to_string());
+        }
+        for bad in [
+            json!({"requests_per_minute": 0}),
+            json!({"max_domains": u64::from(u32::MAX) + 1}),
+            json!({"max_domains": -1}),
+            json!({"max_records_per_domain": 1.5}),
+            json!({"max_api_keys": "7"}),
+        ] {
+            assert!(matches!(checked(bad.clone()), Err(Error::Schema(_))), "{bad}");
+        }
+        let reset = json!({"max_domains": null, "requests_per_minute": null, "colour": null});
+        assert_eq!(checked(reset).expect("good"), r#"{"colour":null}"#);
+    }
 }

@@ -3,13 +3,13 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::authz::{Permission, Visibility, decide_tenant};
+use crate::authz::{Permission, SystemRole, Visibility, decide_tenant};
 use crate::ids::UserId;
 use crate::scaikey::UserStatement;
 use crate::storage::directory::lists::{self, DirectoryFilter};
 use crate::storage::directory::{self, Holder, HolderKind, Reference, UserRow};
 use crate::storage::within;
-use crate::tenancy::Standing;
+use crate::tenancy::{AdminRole, Standing};
 
 use super::super::escalation::may_write;
 use super::super::mirror::{Intake, Made, Source, transaction};
@@ -20,6 +20,14 @@ use super::{After, PeoplePage, check_length, fields, may, paged, part, scaikey_s
 const EMAIL_CHARACTERS_MAX: usize = 254;
 const NAME_CHARACTERS_MAX: usize = 127;
 const PASSWORD_CHARACTERS_MAX: usize = 1_024;
+
+/// A user, and what it administers: as ScaiKey states, or by a role that it holds itself.
+#[derive(Debug)]
+pub struct ShownUser {
+    pub row: UserRow,
+    pub is_platform_admin: bool,
+    pub is_tenant_admin: bool,
+}
 
 /// What is asked of a new user.
 #[derive(Debug)]
@@ -43,40 +51,66 @@ pub struct UserPatch {
     pub status: Option<String>,
 }
 
-/// Users of the tenant acted in, by name; for the platform's admin those of all.
+/// Users of the tenant acted in, by name; for the platform's admin those of all, unless it has chosen one.
 pub async fn list(
     services: &Services,
     context: &Context,
     (status, search, tenant): (Option<Standing>, Option<String>, Option<String>),
     page: PageRequest,
     after: After,
-) -> Result<PeoplePage<UserRow>> {
+) -> Result<PeoplePage<ShownUser>> {
     decide_tenant(&context.caller, Permission::UsersRead)?;
     let tenant = match tenant {
         Some(named) => Some(tenant_meant(services, context, Some(&named)).await?.id),
         None => None,
     };
     let filter = DirectoryFilter { status, search, tenant };
-    let (visible, part) = (Visibility::of_lookup(&context.caller), part(page, after));
-    Ok(paged(within(lists::list_users(&services.db, &visible, &filter, &part)).await?, page))
+    let (visible, part) = (Visibility::of_list(&context.caller), part(page, after));
+    let PeoplePage { rows, total, more } =
+        paged(within(lists::list_users(&services.db, &visible, &filter, &part)).await?, page);
+    Ok(PeoplePage { rows: shown(services, rows).await?, total, more })
 }
 
-pub async fn get(services: &Services, context: &Context, id: &str) -> Result<UserRow> {
+/// With the roles of all of them read at once.
+async fn shown(services: &Services, rows: Vec<UserRow>) -> Result<Vec<ShownUser>> {
+    let ids: Vec<UserId> = rows.iter().map(|row| row.id).collect();
+    let held = within(lists::own_admin_roles(&services.db, &ids)).await?;
+    let show = |row: UserRow| {
+        let holds = |role: SystemRole, scopes: &[&str]| {
+            held.iter()
+                .any(|(user, held, scope)| *user == row.id && held == role.as_str() && scopes.contains(&scope.as_str()))
+        };
+        let is_platform_admin =
+            row.admin_role == AdminRole::SuperAdmin || holds(SystemRole::PlatformAdmin, &["platform"]);
+        let is_tenant_admin = is_platform_admin
+            || row.admin_role != AdminRole::None
+            || holds(SystemRole::TenantAdmin, &["platform", "tenant"]);
+        ShownUser { row, is_platform_admin, is_tenant_admin }
+    };
+    Ok(rows.into_iter().map(show).collect())
+}
+
+async fn show(services: &Services, row: UserRow) -> Result<ShownUser> {
+    let gone = || Error::Internal("a user is not shown".into());
+    shown(services, vec![row]).await?.pop().ok_or_else(gone)
+}
+
+pub async fn get(services: &Services, context: &Context, id: &str) -> Result<ShownUser> {
     let holder = find(services, context, id).await?;
     may(context, Permission::UsersRead, holder.home.id)?;
-    Ok(user_of(&holder)?.clone())
+    show(services, user_of(&holder)?.clone()).await
 }
 
-pub async fn create(services: &Services, context: &Context, new: NewUser) -> Result<UserRow> {
+pub async fn create(services: &Services, context: &Context, new: NewUser) -> Result<ShownUser> {
     make(services, context, new, false).await
 }
 
 /// ScaiKey sends an invitation; the user is active once it is taken up.
-pub async fn invite(services: &Services, context: &Context, new: NewUser) -> Result<UserRow> {
+pub async fn invite(services: &Services, context: &Context, new: NewUser) -> Result<ShownUser> {
     make(services, context, new, true).await
 }
 
-async fn make(services: &Services, context: &Context, new: NewUser, is_invited: bool) -> Result<UserRow> {
+async fn make(services: &Services, context: &Context, new: NewUser, is_invited: bool) -> Result<ShownUser> {
     decide_tenant(&context.caller, Permission::UsersCreate)?;
     let NewUser { email, first_name, last_name, display_name, password, tenant } = new;
     let tenant = tenant_meant(services, context, tenant.as_deref()).await?;
@@ -98,10 +132,10 @@ async fn make(services: &Services, context: &Context, new: NewUser, is_invited: 
     let api = services.scaikey.admin();
     let said = if is_invited { api.invite_user(&fields).await? } else { api.create_user(&fields).await? };
     let said = UserStatement { tenant: said.tenant.or(Some(tenant.scaikey_id)), ..said };
-    take_in(services, context, &source, said).await
+    show(services, take_in(services, context, &source, said).await?).await
 }
 
-pub async fn update(services: &Services, context: &Context, id: &str, patch: UserPatch) -> Result<UserRow> {
+pub async fn update(services: &Services, context: &Context, id: &str, patch: UserPatch) -> Result<ShownUser> {
     let user = changeable(services, context, id, Permission::UsersUpdate).await?;
     let UserPatch { email, first_name, last_name, display_name, status } = patch;
     if let Some(email) = &email {
@@ -116,11 +150,11 @@ pub async fn update(services: &Services, context: &Context, id: &str, patch: Use
         ("status", scaikey_status(status.as_deref())?),
     ]);
     if fields.is_empty() {
-        return Ok(user);
+        return show(services, user).await;
     }
     let source = source(context, services.clock.now());
     let said = services.scaikey.admin().update_user(&user.scaikey_id, &fields).await?;
-    take_in(services, context, &source, said).await
+    show(services, take_in(services, context, &source, said).await?).await
 }
 
 /// Disabled in ScaiKey; here the row stays, inactive.

@@ -64,6 +64,7 @@ impl World {
             tenant: self.tenant,
             assignments: vec![Assignment::new(SystemRole::TenantAdmin, scope)],
             scopes: None,
+            has_chosen_tenant: false,
             decisions: Default::default(),
         };
         let access = decide_tenant(&caller, Permission::DomainsCreate).expect("a tenant admin may");

@@ -5,7 +5,7 @@ use sqlx::{MySql, QueryBuilder, Row};
 use uuid::Uuid;
 
 use crate::authz::Visibility;
-use crate::ids::{GroupId, TenantId};
+use crate::ids::{GroupId, TenantId, UserId};
 use crate::tenancy::Standing;
 
 use super::super::{Db, Result};
@@ -53,6 +53,29 @@ pub async fn list_users(
         common(query, ["u.status", "u.tenant_id"], ["u.name", "u.email"], visible, filter);
     };
     page(db, COLUMNS, condition, ["u.name", "u.id"], part, user_row).await
+}
+
+/// Roles that administer, as these users hold them by assignments of their own, on the platform or in the tenant that they
+/// belong to: whose, which role, and the scope.
+pub async fn own_admin_roles(db: &Db, users: &[UserId]) -> Result<Vec<(UserId, String, String)>> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query = QueryBuilder::<MySql>::new(
+        "SELECT a.assignee_id, a.role, a.scope FROM role_assignments a JOIN users u ON u.id = a.assignee_id \
+         WHERE a.assignee_type = 'user' AND a.role IN ('platform_admin', 'tenant_admin') \
+         AND (a.scope = 'platform' OR (a.scope = 'tenant' AND a.tenant_id = u.tenant_id)) AND a.assignee_id IN (",
+    );
+    let mut ids = query.separated(", ");
+    for id in users {
+        ids.push_bind(id.0);
+    }
+    query.push(")");
+    let rows = query.build().fetch_all(db.pool()).await?;
+    let read = |row: &MySqlRow| -> sqlx::Result<(UserId, String, String)> {
+        Ok((UserId(row.try_get("assignee_id")?), row.try_get("role")?, row.try_get("scope")?))
+    };
+    Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
 }
 
 /// A page of groups with how many direct members each has, and how many there are in all.
@@ -110,8 +133,36 @@ pub async fn partner(db: &Db, scaikey_id: Option<&str>, id: Option<Uuid>) -> Res
     Ok(row.map(|row| partner_row(&row)).transpose()?)
 }
 
+impl MemberRow {
+    /// Its place among the members of a group.
+    pub fn place(&self) -> MemberPlace {
+        let (member_type, name, id) = match self {
+            Self::User(row) => ("user", &row.name, row.id.0),
+            Self::Group(row) => ("group", &row.name, row.id.0),
+        };
+        MemberPlace { member_type: member_type.into(), name: name.clone(), id }
+    }
+}
+
+/// Where a page of members begins: behind this one, or after so many; and how many it takes.
+#[derive(Clone, Debug)]
+pub struct MembersPart {
+    pub after: Option<MemberPlace>,
+    pub offset: u64,
+    pub limit: u32,
+}
+
+/// A place in the order of members.
+#[derive(Clone, Debug)]
+pub struct MemberPlace {
+    /// `group` or `user`
+    pub member_type: String,
+    pub name: String,
+    pub id: Uuid,
+}
+
 /// A page of a group's direct members: groups first, then users, each by name.
-pub async fn list_members(db: &Db, group: GroupId, offset: u64, limit: u32) -> Result<(Vec<MemberRow>, u64)> {
+pub async fn list_members(db: &Db, group: GroupId, part: &MembersPart) -> Result<(Vec<MemberRow>, u64)> {
     const QUERY: &str = "SELECT m.member_type, u.id AS u_id, u.scaikey_id AS u_scaikey_id, u.tenant_id AS u_tenant_id, \
                          u.email AS u_email, u.name AS u_name, u.status AS u_status, \
                          u.admin_role AS u_admin_role, u.stated_at AS u_stated_at, \
@@ -123,8 +174,13 @@ pub async fn list_members(db: &Db, group: GroupId, offset: u64, limit: u32) -> R
                          LEFT JOIN users u ON m.member_type = 'user' AND u.id = m.member_id \
                          LEFT JOIN user_groups g ON m.member_type = 'group' AND g.id = m.member_id \
                          WHERE m.group_id = ? AND (u.id IS NOT NULL OR g.id IS NOT NULL) \
+                         AND (? IS NULL OR (m.member_type, COALESCE(g.name, u.name), m.member_id) > (?, ?, ?)) \
                          ORDER BY m.member_type, COALESCE(g.name, u.name), m.member_id LIMIT ? OFFSET ?";
-    let query = sqlx::query(QUERY).bind(group.0).bind(limit).bind(offset);
+    let MembersPart { after, offset, limit } = part;
+    let member_type = after.as_ref().map(|place| place.member_type.as_str());
+    let query = sqlx::query(QUERY).bind(group.0).bind(member_type).bind(member_type);
+    let query = query.bind(after.as_ref().map(|place| place.name.as_str())).bind(after.as_ref().map(|place| place.id));
+    let query = query.bind(limit).bind(offset);
     let mut members = Vec::new();
     for row in query.fetch_all(db.pool()).await? {
         let is_user = row.try_get::<String, _>("member_type")? == "user";

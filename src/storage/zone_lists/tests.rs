@@ -43,6 +43,7 @@ fn seen_by(tenant: TenantId, assignments: Vec<Assignment>) -> Visibility {
         tenant,
         assignments,
         scopes: None,
+        has_chosen_tenant: false,
         decisions: Default::default(),
     })
 }
