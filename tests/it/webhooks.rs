@@ -343,8 +343,11 @@ async fn what_can_never_be_taken_in_is_said_and_not_kept() {
         let known = new_id("usr");
         let mut created = event("user.created", -10.0, json!({"id": known, "tenant_id": NORTHWIND}));
         created["event_id"] = json!(odd);
-        assert_eq!(send(world, &created).await["success"], true);
-        assert!(user(world, &known).await.is_some(), "{odd}");
+        let answer = send(world, &created).await;
+        let is_kept = answer["message"].as_str().is_some_and(|message| message.ends_with("the database is busy"));
+        assert!(answer["success"] == true || is_kept, "{odd}: {answer}");
+        eventually("the user is known", || async { user(world, &known).await.map(drop).ok_or("not yet".to_owned()) })
+            .await;
         created["data"]["display_name"] = json!("again");
         assert_eq!(send(world, &created).await["message"], "Event user.created was received before");
     }
