@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::authz::{Permission, Visibility};
 use crate::dns::{RecordType, Warning, ZoneName};
@@ -14,6 +15,8 @@ use super::zone_writer::ZoneView;
 use super::zones::decide;
 use super::{Context, Result, Services};
 
+/// All of it may take so long.
+const TIME_MAX: Duration = Duration::from_secs(2);
 /// Zones that are looked into for one request; names in others go without a warning.
 const ZONES_MAX: usize = 8;
 
@@ -23,15 +26,16 @@ pub struct Pointing<'a> {
     pub host: &'a str,
 }
 
-/// One place for each: what is to be said of it. A warning that cannot be found out now holds up no write.
+/// One place for each: what is to be said of it. The write is done by then, and its answer is not held up by a warning
+/// that cannot be found out now.
 pub async fn warnings(services: &Services, context: &Context, pointing: &[Pointing<'_>]) -> Vec<Option<Warning>> {
-    match look(services, context, pointing).await {
-        Ok(warnings) => warnings,
-        Err(error) => {
-            tracing::debug!(%error, "the forward records of PTRs could not be looked for");
-            pointing.iter().map(|_| None).collect()
-        }
-    }
+    let why = match tokio::time::timeout(TIME_MAX, look(services, context, pointing)).await {
+        Ok(Ok(warnings)) => return warnings,
+        Ok(Err(error)) => error.to_string(),
+        Err(elapsed) => elapsed.to_string(),
+    };
+    tracing::debug!(why, "the forward records of PTRs could not be looked for");
+    pointing.iter().map(|_| None).collect()
 }
 
 async fn look(services: &Services, context: &Context, pointing: &[Pointing<'_>]) -> Result<Vec<Option<Warning>>> {

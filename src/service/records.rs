@@ -138,8 +138,10 @@ pub async fn create(
 /// Adds what there is to be said of the name that an address has now, where the record is a PTR of a reverse zone.
 async fn warn_of_name(services: &Services, context: &Context, written: &mut Written) {
     let RecordRef { key, content } = &written.record.reference;
-    let zone = reverse::zone_named(&written.zone.name).filter(|_| key.record_type == RecordType::Ptr);
-    if let Some(address) = zone.and_then(|zone| zone.address_at(&key.name)) {
+    if key.record_type != RecordType::Ptr {
+        return;
+    }
+    if let Some(address) = reverse::zone_named(&written.zone.name).and_then(|zone| zone.address_at(&key.name)) {
         let pointing = Pointing { address, host: content.trim_end_matches('.') };
         let warnings = forward_records::warnings(services, context, &[pointing]).await;
         written.warnings.extend(warnings.into_iter().flatten());
